@@ -1,0 +1,192 @@
+"""How much of the canvas a step recomputes: keys and values that are written at given columns, and kept elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Cache
+
+from dus.decoding.canvas import Canvas, send
+from dus.decoding.progress import positions
+
+
+class ColumnCache(Cache):
+    """Keys and values of every canvas column; a forward overwrites those at `positions` of `rows`.
+
+    Attributes:
+        positions: int64 `[P]`, or `[n, P]` with repeats in short rows. The first forward is of all rows and columns.
+        rows: int64 `[n]`, the rows that the forward is of; None for all N.
+        keys, values: for each layer `[N, heads, L, D]`.
+    """
+
+    positions: Tensor
+
+    def __init__(self) -> None:
+        super().__init__(layers=[])
+        self.rows: Tensor | None = None
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write `[n, heads, P, D]` and return all columns of the rows, `[n, heads, L, D]`."""
+        if layer_idx == len(self.keys):
+            self.keys.append(key_states)
+            self.values.append(value_states)
+            return key_states, value_states
+        return self._written(self.keys[layer_idx], key_states), self._written(self.values[layer_idx], value_states)
+
+    def _written(self, states: Tensor, new: Tensor) -> Tensor:
+        part = states if self.rows is None else states[self.rows]
+        if self.positions.dim() == 1:
+            part.index_copy_(2, self.positions, new)
+        else:
+            part.scatter_(2, self.positions[:, None, :, None].expand_as(new), new)
+        if self.rows is not None:
+            states[self.rows] = part
+        return part
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some of the rows, int64 indices."""
+        self.keys = [states[rows] for states in self.keys]
+        self.values = [states[rows] for states in self.values]
+
+
+@dataclass(frozen=True)
+class View:
+    """What a cache mode decides by. Numbers are canvas columns, the hidden rows of a shifted family included.
+
+    Attributes:
+        opening: whether this is the first step of a block.
+        previous: first column that the block before needs, or this one where it is the first.
+        start: first column that the block needs.
+        stop: the column after the block.
+        end: the canvas's length.
+        touched: gives bool `[N, stop - previous]` on the host: tokens that changed since their column was last
+            computed, and what is read now.
+    """
+
+    opening: bool
+    previous: int
+    start: int
+    stop: int
+    end: int
+    touched: Callable[[], Tensor]
+
+
+def prefix(view: View) -> Tensor | None:
+    """Keep what stands before the block; recompute everything at a block's first step (Fast-dLLM, 2505.22618)."""
+    return None if view.opening else torch.arange(view.start, view.end)
+
+
+def dual(view: View) -> Tensor | None:
+    """Keep what stands before and behind the block; recompute everything at a block's first step (Fast-dLLM)."""
+    return None if view.opening else torch.arange(view.start, view.stop)
+
+
+def block(view: View) -> Tensor:
+    """Recompute the block, and once more the block before at the first step; the rest stays as first computed.
+
+    The prompt never sees what is generated, and the masked suffix never sees anything but the prompt.
+    """
+    return torch.arange(view.previous if view.opening else view.start, view.stop)
+
+
+def touched(view: View) -> Tensor:
+    """Recompute only tokens that changed and positions that are read now.
+
+    As `block`, and besides: a masked position keeps the keys and values of the time it was last read, and a token
+    those of the step after it was written.
+    """
+    return view.previous + positions(view.touched())
+
+
+MODES: dict[str, Callable[[View], Tensor | None]] = {
+    "prefix": prefix,
+    "dual": dual,
+    "block": block,
+    "touched": touched,
+}
+
+
+class KeptStates:
+    """The cache of one batch on its way: before each denoiser call it says which columns the call computes.
+
+    Args:
+        mode: of `MODES`.
+        canvas: the batch.
+        shift: how far before a position stands the hidden row that predicts it; 1 for Dream.
+        copies: rows of the denoiser's batch for each of the canvas: 2 under guidance.
+    """
+
+    def __init__(self, mode: str, canvas: Canvas, *, shift: int, copies: int) -> None:
+        self.mode, self.shift, self.copies = MODES[mode], shift, copies
+        self.first, self.end = canvas.first, canvas.tokens.shape[1]
+        self.device = canvas.tokens.device
+        self.computed = canvas.masked.clone()
+        self.start = self.previous = 0
+        self.cache: ColumnCache | None = None
+
+    def before_call(self, here: Tensor, start: int, masked: Tensor, read: Tensor) -> ColumnCache:
+        """The cache, set to the rows and the columns that this call computes; the first call has to be of all rows.
+
+        Args:
+            here: int64 `[n]` on the host, the rows.
+            start: the block's first position in the region.
+            masked: bool `[n, B]` on the host, the block's masks now.
+            read: bool `[n, B]` on the host, the positions that are read, at least one a row.
+        """
+        opening = start != self.start
+        if opening:
+            self.previous, self.start = self.start, start
+        columns = None
+        if self.cache is None:
+            self.cache = ColumnCache()
+        else:
+            columns = self.mode(
+                View(
+                    opening=opening,
+                    previous=self._first_column(self.previous),
+                    start=self._first_column(start),
+                    stop=self.first + start + masked.shape[1],
+                    end=self.end,
+                    touched=lambda: self._touched(here, masked, read),
+                )
+            )
+        columns = torch.arange(self.end) if columns is None else columns
+        self.cache.positions = send(columns if columns.dim() == 1 else columns.repeat(self.copies, 1), self.device)
+        self.cache.rows = None if len(here) == len(self.computed) else self._copies_of(here)
+        return self.cache
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some of the rows, int64 indices on the host."""
+        if self.cache is not None:
+            self.cache.keep(self._copies_of(rows))
+        self.computed = self.computed[rows]
+
+    def _copies_of(self, rows: Tensor) -> Tensor:
+        """The rows of the denoiser's batch that belong to rows of the canvas."""
+        count = len(self.computed)
+        return send(torch.cat([rows + copy * count for copy in range(self.copies)]), self.device)
+
+    def _first_column(self, position: int) -> int:
+        return max(self.first + position - self.shift, 0)
+
+    def _touched(self, here: Tensor, masked: Tensor, read: Tensor) -> Tensor:
+        """Bool `[n, W]` from the first column that the block before needs; notes what will then be computed."""
+        origin = self._first_column(self.previous)
+        stop = self.start + masked.shape[1]
+        now = torch.cat([torch.zeros(len(here), self.start - self.previous, dtype=torch.bool), masked], dim=1)
+        lead = torch.zeros(len(here), self.first + self.previous - origin, dtype=torch.bool)
+        touched = torch.cat([lead, self.computed[here, self.previous : stop] != now], dim=1)
+        self.computed[here, self.previous : stop] = now
+        row, offset = read.nonzero(as_tuple=True)
+        column = offset + self.first + self.start - origin
+        touched[row, column] = True
+        touched[row, (column - self.shift).clamp(min=0)] = True
+        return touched

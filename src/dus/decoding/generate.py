@@ -1,0 +1,125 @@
+"""The public calls: generate, infill, and the generator of steps below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from dus.decoding.loop import Step
+from dus.decoding.prompts import Prompts, blanks_to_row, to_rows
+from dus.decoding.run import Progress, Run
+from dus.decoding.settings import GenerationError, Settings
+from dus.decoding.trace import Generation
+from dus.denoisers import Denoiser
+from dus.planners import Planner
+
+
+def generate(
+    model: Denoiser,
+    prompts: Prompts,
+    *,
+    planner: str | Planner = "dus",
+    max_new_tokens: int = 256,
+    block_length: int = 32,
+    temperature: float = 0.0,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    seed: int | None = None,
+    cfg_scale: float = 0.0,
+    cache: Literal["none", "prefix", "dual", "block", "touched"] = "none",
+    stop: str | list[str] | None = None,
+    suppress_tokens: list[int] | None = None,
+    defer_tokens: list[int] | None = None,
+    eos: Literal["stop", "ignore"] = "stop",
+    samples: int = 1,
+    chat: bool | None = None,
+    batch_size: int | None = None,
+    scores: bool = True,
+    progress: Progress = False,
+) -> Generation:
+    """Answer prompts with a masked diffusion language model.
+
+    Args:
+        model: a denoiser, as `dus.load` gives it.
+        prompts: a string, a list of strings, chat messages, a token tensor `[N, L]`, or a list of 1-D tensors.
+            Masks may stand anywhere in tokens; they are filled in too.
+        planner: which positions are unmasked when: a planner or its text, such as `dus | deferred(threshold=0.3)`.
+        max_new_tokens: masks put behind each prompt.
+        block_length: neighbouring positions that are decoded together; blocks go left to right from the first
+            mask, and the last one may be shorter.
+        temperature: 0 takes the likeliest token.
+        top_p: keep the likeliest tokens that make up this probability.
+        top_k: keep so many of the likeliest tokens.
+        seed: of the draws of tokens; None draws one, which the result tells.
+        cfg_scale: classifier-free guidance, `u + (1 + scale) (c - u)` with u blind to the prompt; 0 is off, and
+            anything above makes two denoiser calls of each step.
+        cache: how much is recomputed at each step; `none` recomputes all and is exact.
+        stop: a row ends before the first of these strings in its answer.
+        suppress_tokens: ids that are never written.
+        defer_tokens: ids that may be written but count as wholly uncertain, so that confident planners write them
+            last; against early ends with LLaDA-Instruct, give its end tokens.
+        eos: `stop` ends a row after the block that holds its first end token; `ignore` writes the full length.
+        samples: answers a prompt, one after the other in the result.
+        chat: whether strings are put in the model's chat template; None where it has one. Base models want False.
+        batch_size: rows decoded together; None is all of them. The result does not depend on it.
+        scores: whether the trace keeps confidence and entropy.
+        progress: True shows a progress bar; a function is called with each `Step`.
+
+    Raises:
+        GenerationError: on anything that can't be done as asked; the message says what would be right.
+        PlannerError: on a planner text that can't be read.
+    """
+    settings = Settings(
+        planner=planner,
+        max_new_tokens=max_new_tokens,
+        block_length=block_length,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        seed=seed,
+        cfg_scale=cfg_scale,
+        cache=cache,
+        stop=stop,
+        suppress_tokens=suppress_tokens,
+        defer_tokens=defer_tokens,
+        eos=eos,
+        scores=scores,
+    )
+    if samples < 1:
+        raise GenerationError(f"samples is {samples}, at least 1 is needed")
+    rows = [row for row in to_rows(model, prompts, chat=chat) for _ in range(samples)]
+    return Run(model, rows, settings, batch_size).watched(progress).result()
+
+
+def infill(model: Denoiser, text: str, **settings: Any) -> Generation:
+    """Fill the masks of a text; `[MASK]`, or the tokenizer's own mask token, stands for one token each.
+
+    Args:
+        model: a denoiser with a tokenizer.
+        text: what surrounds the masks is left as it is.
+        settings: keyword arguments of `generate` that say how to decode: `planner`, `block_length` to `cache`,
+            `suppress_tokens`, `defer_tokens` and `scores`.
+
+    Returns:
+        A generation whose `.tokens` and `.text` are the whole text, filled in.
+
+    Raises:
+        GenerationError: where there is no mask, and as `generate`.
+    """
+    if idle := {"max_new_tokens", "stop", "eos"} & settings.keys():
+        raise GenerationError(f"infill takes no {min(idle)}: it fills in every mask of the text, and nothing else")
+    row = blanks_to_row(model, text)
+    asked = Settings(**settings, max_new_tokens=0, eos="ignore")
+    return Run(model, [row], asked, None).watched(False).result(whole=True)
+
+
+def steps(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, **settings: Any) -> Iterator[Step]:
+    """The generator below `generate`: one `Step` after each denoiser call, for whoever wants to watch.
+
+    Args:
+        model: a denoiser.
+        prompts: as for `generate`.
+        chat: as for `generate`.
+        settings: keyword arguments of `generate` that say how to decode: `planner` to `eos`, and `scores`.
+    """
+    return Run(model, to_rows(model, prompts, chat=chat), Settings(**settings), None).steps()

@@ -1,0 +1,149 @@
+"""One generation: rows into batches, batches through the loop, finished rows into a result."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dus.decoding.canvas import lay_out
+from dus.decoding.loop import Decoded, Decoding, Step
+from dus.decoding.settings import GenerationError, Settings
+from dus.decoding.trace import Generation, Trace
+from dus.denoisers import Denoiser
+from dus.planners import Planner, PlannerError
+
+Progress = bool | Callable[[Step], None]
+
+
+class Run:
+    """The rows of one call of `generate`, and what comes of them.
+
+    Args:
+        model: the denoiser.
+        rows: int64 1-D tensors, masks in them or not.
+        settings: how to decode.
+        batch_size: rows decoded together, those of similar length; None is all of them.
+
+    Raises:
+        GenerationError: where the batch size is no number of rows, or a row has nothing to generate.
+    """
+
+    def __init__(self, model: Denoiser, rows: list[Tensor], settings: Settings, batch_size: int | None) -> None:
+        self.model, self.rows, self.settings = model, rows, settings
+        self.batch_size = len(rows) if batch_size is None else batch_size
+        self.ends = torch.tensor(getattr(model, "eos_token_ids", ()), dtype=torch.long)
+        self.tokenizer: Any = getattr(model, "tokenizer", None)
+        self.decoded: list[Decoded] = []
+        if self.batch_size < 1:
+            raise GenerationError(f"batch_size is {batch_size}, at least 1 is needed")
+        if settings.stops and self.tokenizer is None:
+            raise GenerationError("stop strings need a tokenizer, and the model has none")
+        for number, row in enumerate(rows):
+            if settings.max_new_tokens == 0 and not (row == model.mask_token_id).any():
+                raise GenerationError(
+                    f"there is nothing to generate: max_new_tokens is 0 and prompt {number} holds no mask"
+                )
+
+    def steps(self) -> Iterator[Step]:
+        """Decode all batches, yielding after each denoiser call."""
+        order = sorted(range(len(self.rows)), key=lambda row: len(self.rows[row]))
+        for at in range(0, len(order), self.batch_size):
+            chosen = sorted(order[at : at + self.batch_size])
+            canvas = lay_out(
+                [self.rows[row] for row in chosen],
+                mask_token_id=self.model.mask_token_id,
+                max_new_tokens=self.settings.max_new_tokens,
+                context=getattr(self.model, "max_length", None),
+                device=getattr(self.model, "device", "cpu"),
+            )
+            decoding = Decoding(self.model, canvas, chosen, self.settings, self._stopped)
+            yield from decoding.steps()
+            self.decoded += decoding.finished
+
+    def watched(self, progress: Progress) -> Run:
+        """Go through all steps, with a progress bar or a function that sees each of them."""
+        if progress is True:
+            self._with_bar()
+            return self
+        for step in self.steps():
+            if callable(progress):
+                progress(step)
+        return self
+
+    def result(self, *, whole: bool = False) -> Generation:
+        """The answers, in the order of the rows.
+
+        Args:
+            whole: whether tokens and text are those of the whole row, what was given included.
+        """
+        decoded = sorted(self.decoded, key=lambda row: row.row)
+        answers = [self._whole(row) if whole else self._answer(row) for row in decoded]
+        calls = 1 if self.settings.cfg_scale == 0 else 2
+        return Generation(
+            tokens=[tokens for tokens, _, _ in answers],
+            text=None if self.tokenizer is None else [text for _, text, _ in answers],
+            nfe=[row.steps * calls for row in decoded],
+            written=[int(row.masked.sum()) for row in decoded],
+            useful=[useful for _, _, useful in answers],
+            trace=Trace(
+                step=[row.step for row in decoded],
+                confidence=[row.confidence for row in decoded],
+                entropy=[row.entropy for row in decoded],
+                block_length=self.settings.block_length,
+                planner=_named(self.settings.rule),
+            ),
+            seed=self.settings.seed or 0,
+        )
+
+    def _answer(self, row: Decoded) -> tuple[Tensor, str, int]:
+        """The tokens and the text of an answer, and how many of its tokens were written before it ended."""
+        ends = (row.masked & torch.isin(row.tokens, self.ends)).nonzero()
+        end = int(ends[0]) if len(ends) else len(row.tokens)
+        tokens = row.tokens[:end] if self.settings.eos == "stop" else row.tokens
+        text = self._text(tokens)
+        found = [at for at in (text.find(stop) for stop in self.settings.stops) if at >= 0]
+        if found:
+            cut = min(found)
+            length = bisect_left(range(len(tokens)), True, key=lambda last: len(self._text(tokens[: last + 1])) > cut)
+            tokens, text, end = tokens[:length], text[:cut], min(end, length)
+        return tokens, text, int(row.masked[:end].sum())
+
+    def _whole(self, row: Decoded) -> tuple[Tensor, str, int]:
+        """The tokens and the text of a whole row, and how many of its tokens were written."""
+        given = self.rows[row.row]
+        before = len(given) + self.settings.max_new_tokens - len(row.tokens)
+        tokens = torch.cat([given[:before].cpu(), row.tokens])
+        return tokens, self._text(tokens, skip_special_tokens=False), int(row.masked.sum())
+
+    def _text(self, tokens: Tensor, *, skip_special_tokens: bool = True) -> str:
+        if self.tokenizer is None:
+            return ""
+        return self.tokenizer.decode(tokens.tolist(), skip_special_tokens=skip_special_tokens)
+
+    def _stopped(self, tokens: Tensor, masked: Tensor) -> bool:
+        """Whether a row may end that holds these tokens, those at `masked` generated."""
+        if self.settings.eos == "stop" and bool(torch.isin(tokens[masked], self.ends).any()):
+            return True
+        text = self._text(tokens) if self.settings.stops else ""
+        return any(stop in text for stop in self.settings.stops)
+
+    def _with_bar(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        masks = sum(int((row == self.model.mask_token_id).sum()) + self.settings.max_new_tokens for row in self.rows)
+        with Progress("tokens", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
+            task = bar.add_task("tokens", total=masks)
+            for step in self.steps():
+                bar.advance(task, int(step.unmasked.sum() - step.remasked.sum()))
+
+
+def _named(planner: Planner) -> str:
+    """The planner's text; its repr where it is a class of the user's own that was never registered."""
+    try:
+        return str(planner)
+    except PlannerError:
+        return repr(planner)

@@ -1,0 +1,146 @@
+"""From logits to tokens and to the scores that planners read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from dus.planners.counter import uniform
+
+
+class Sampler:
+    """Chooses a token for each position, greedily or at a temperature.
+
+    Draws depend on the seed, the row, the position and the step alone. Probabilities that planners and traces see
+    are those of the untempered distribution, suppressed tokens excluded.
+
+    Args:
+        temperature: 0 takes the likeliest token.
+        top_p: keep the likeliest tokens whose probabilities sum to this; None keeps all.
+        top_k: keep so many of the likeliest tokens; None keeps all.
+        seed: of the draws.
+        suppress: ids that are never chosen, the mask token among them.
+        defer: ids that may be chosen but count as wholly uncertain: confidence and margin 0, entropy log2 V.
+        device: of the logits.
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: float,
+        top_p: float | None,
+        top_k: int | None,
+        seed: int,
+        suppress: list[int],
+        defer: list[int],
+        device: torch.device | str,
+    ) -> None:
+        self.temperature, self.top_p, self.top_k, self.seed = temperature, top_p, top_k, seed
+        self.suppress = torch.tensor(suppress, device=device)
+        self.defer = torch.tensor(defer, device=device) if defer else None
+
+    def __call__(self, logits: Tensor, *, row: Tensor, position: Tensor, step: Tensor) -> Choice:
+        """The choice for logits `[N, R, V]`.
+
+        Args:
+            logits: any float dtype.
+            row: int64 `[N]`, indices in the user's list.
+            position: int64 `[N, R]`, counted from the row's first masked position.
+            step: int64 `[N]`, the row's steps so far.
+        """
+        logits = logits.float().index_fill(-1, self.suppress, -torch.inf)
+        peak, token = logits.max(dim=-1)
+        if self.temperature > 0:
+            draw = uniform(self.seed, row[:, None], position, step[:, None])
+            token = self._drawn((logits - peak[..., None]) / self.temperature, draw)
+        deferred = None if self.defer is None else torch.isin(token, self.defer)
+        return Choice(logits, peak, token, deferred)
+
+    def _drawn(self, logits: Tensor, draw: Tensor) -> Tensor:
+        """Int64 `[N, R]`: tokens by inverting the distribution function at the draws."""
+        if self.top_k is not None and self.top_k < logits.shape[-1]:
+            least = logits.topk(self.top_k, dim=-1).values[..., -1:]
+            logits = logits.masked_fill(logits < least, -torch.inf)
+        probability = logits.softmax(dim=-1)
+        if self.top_p is not None and self.top_p < 1:
+            ordered, index = probability.sort(dim=-1, descending=True)
+            above = ordered.cumsum(dim=-1) - ordered
+            outside = torch.empty_like(above).scatter_(-1, index, above) >= self.top_p
+            probability = probability.masked_fill(outside, 0)
+        cumulative = probability.cumsum(dim=-1)
+        target = draw[..., None] * cumulative[..., -1:]
+        token = torch.searchsorted(cumulative, target, right=True)[..., 0]
+        # Rounding may put the target on the total itself; the last token with any probability is meant then.
+        last = (cumulative < cumulative[..., -1:]).sum(dim=-1)
+        return token.minimum(last)
+
+
+class Choice:
+    """Tokens chosen from logits, and their scores, each computed when it is first read.
+
+    Attributes:
+        token: int64 `[N, R]`.
+        broken: bool `[N, R]`, where the logits hold NaN or allow no token at all.
+    """
+
+    def __init__(self, logits: Tensor, peak: Tensor, token: Tensor, deferred: Tensor | None) -> None:
+        self.token = token
+        self._logits, self._peak, self._deferred = logits, peak, deferred
+
+    @cached_property
+    def broken(self) -> Tensor:
+        """Bool `[N, R]`: NaN among the logits, or nothing but minus infinity."""
+        return ~self._peak.isfinite()
+
+    @cached_property
+    def _log_total(self) -> Tensor:
+        return self._logits.logsumexp(dim=-1)
+
+    @cached_property
+    def confidence(self) -> Tensor:
+        """Float `[N, R]`: the probability of the chosen token."""
+        return self._undeferred(self.probability_of(self.token), 0.0)
+
+    @cached_property
+    def entropy(self) -> Tensor:
+        """Float `[N, R]`: in bits."""
+        nats = torch.special.entr(self._logits.softmax(dim=-1)).sum(dim=-1)
+        return self._undeferred(nats / math.log(2), math.log2(self._logits.shape[-1]))
+
+    @cached_property
+    def margin(self) -> Tensor:
+        """Float `[N, R]`: the likeliest token's probability less the second likeliest's."""
+        top = (self._logits.topk(2, dim=-1).values - self._log_total[..., None]).exp()
+        return self._undeferred(top[..., 0] - top[..., 1], 0.0)
+
+    def probability_of(self, token: Tensor) -> Tensor:
+        """Float `[N, R]`: the probability of given tokens, int64 `[N, R]`."""
+        return (self._logits.gather(-1, token[..., None])[..., 0] - self._log_total).exp()
+
+    def _undeferred(self, score: Tensor, value: float) -> Tensor:
+        return score if self._deferred is None else score.masked_fill(self._deferred, value)
+
+
+class Spread:
+    """Puts values at read positions, `[N, R]`, to their places in the block, `[N, B]`, zero elsewhere.
+
+    Args:
+        read: int64 `[R]` or `[N, R]`, offsets in the block.
+        shape: N and B.
+    """
+
+    def __init__(self, read: Tensor, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self.read = read.expand(shape[0], -1) if read.dim() == 1 else read
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """`[N, B]` of the values' dtype."""
+        return values.new_zeros(self.shape).scatter_(1, self.read, values)
+
+    def lazily(self, values: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        """The same, of values computed on demand."""
+        return lambda: self(values())

@@ -1,0 +1,88 @@
+"""What lies in a checkpoint's folder, looked at before anything is read from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+
+from dus.denoisers.base import DenoiserError
+
+_PICKLES = ("*.bin", "*.pt", "*.pth")
+_FETCHED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+_HUB_ID = r"\w[\w.-]*(/\w[\w.-]*)?"
+
+
+def checkpoint_folder(path: str | os.PathLike[str] | None, revision: str | None, code: bool) -> Path:
+    """The local folder of a checkpoint.
+
+    Args:
+        path: a folder; or a hub id, which is fetched without its pickles; or None for the bundled model.
+        revision: of a hub id.
+        code: fetch its Python files too.
+
+    Raises:
+        DenoiserError: there is no such folder, or the hub does not give it out.
+    """
+    if path is None:
+        bundled = Path(str(resources.files("dus") / "assets" / "bundled"))
+        if not bundled.is_dir():
+            raise DenoiserError("This installation lacks the bundled model: name a folder or a hub id.")
+        return bundled
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise DenoiserError(f"{path} is a file: name the folder that holds config.json and the weights.")
+    if not isinstance(path, str) or not re.fullmatch(_HUB_ID, path):
+        raise DenoiserError(f"There is no folder {path}.")
+    try:
+        patterns = [*_FETCHED, "*.py"] if code else [*_FETCHED]
+        return Path(snapshot_download(path, revision=revision, allow_patterns=patterns))
+    except Exception as error:  # the hub client's errors have no common base
+        reason = str(error).strip().splitlines()[0]
+        raise DenoiserError(
+            f"{path} is neither a folder here nor a model that the Hugging Face hub gives out: {reason}"
+        ) from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json`, which names at least its `model_type`.
+
+    Raises:
+        DenoiserError: it is missing, broken, or names none.
+    """
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DenoiserError(f"{folder} has no config.json: it is not a checkpoint.") from None
+    except ValueError as error:
+        raise DenoiserError(f"{file} is not valid JSON: {error}.") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise DenoiserError(f"{file} names no model_type.")
+    return config
+
+
+def check_weights(folder: Path) -> int:
+    """Bytes of safetensors in the folder.
+
+    Raises:
+        DenoiserError: there are none; where there are pickles instead, it says how to convert them.
+    """
+    weights = list(folder.glob("*.safetensors"))
+    if weights:
+        return sum(file.stat().st_size for file in weights)
+    pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
+    if not pickles:
+        raise DenoiserError(f"{folder} has no weights: no *.safetensors file.")
+    raise DenoiserError(
+        f"{folder} has its weights in {pickles[0]}, a pickle, and reading one can run any code; if you trust it, "
+        f"convert it once with safetensors.torch.save_file(torch.load({pickles[0]!r}, weights_only=True), "
+        "'model.safetensors', metadata={'format': 'pt'})."
+    )

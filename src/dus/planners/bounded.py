@@ -1,0 +1,110 @@
+"""As many positions a step as a bound on their uncertainty lets through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dus.planners.base import MAIN, BlockState, Planner, Prediction, require
+from dus.planners.ranking import best, rank
+
+
+def _prefix(score: Tensor, among: Tensor, passes: Tensor) -> Tensor:
+    """Bool `[N, B]`: the longest prefix, by falling score, whose every place passes; the first place always does.
+
+    Args:
+        score: float `[N, B]`.
+        among: bool `[N, B]`, the positions that count.
+        passes: bool `[N, B]`, by place: whether the position at place 0, 1, … may be taken.
+    """
+    passes = passes.clone()
+    passes[:, 0] = True
+    length = passes.long().cumprod(dim=1).sum(dim=1, keepdim=True)
+    return best(score, among, length)
+
+
+def _by_place(values: Tensor, score: Tensor, among: Tensor, fill: float) -> Tensor:
+    """Float `[N, B]`: `values` of the positions of `among` by falling score, then `fill`."""
+    place = rank(score, among)
+    return torch.empty_like(values).scatter_(1, place, values.masked_fill(~among, fill))
+
+
+@dataclass(frozen=True)
+class EntropyBounded(Planner):
+    """EB: the longest prefix, by rising entropy, whose joint error is bounded.
+
+        H_(1) <= H_(2) <= …:   the largest n with  Σ_{i<=n} H_(i) - max_{i<=n} H_(i) <= gamma,   at least 1
+
+    Entropy-bounded unmasking (Ben-Hamu et al., arXiv 2505.24857, eq. 2, ordered by entropy), the entropies in bits
+    as in the DUS paper. The sum less the maximum bounds the mutual information of the tokens taken together (eq. 8).
+
+    Attributes:
+        gamma: the bound in bits; 0 takes what is certain and one position more. The DUS paper uses 0.01 to 4.
+    """
+
+    gamma: float = field(default=0.1, metadata=MAIN)
+
+    def __post_init__(self) -> None:
+        require(self.gamma >= 0, f"eb: gamma is {self.gamma}, a bound in bits is not negative")
+
+    def score(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Float `[N, B]`: the negative entropy."""
+        return -prediction.entropy
+
+    def select(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Bool `[N, B]`: the prefix under the bound."""
+        score = self.score(block, prediction)
+        entropy = _by_place(prediction.entropy, score, block.masked, torch.inf)
+        before = entropy.cumsum(dim=1).roll(1, dims=1)
+        return _prefix(score, block.masked, before <= self.gamma)
+
+
+@dataclass(frozen=True)
+class ConfidenceBounded(Planner):
+    """CB: every masked position that is confident enough, and always the most confident one.
+
+        I_t = { i masked : c_i >= tau } ∪ { argmax_i c_i }
+
+    Fast-dLLM's threshold rule (Wu et al., arXiv 2505.22618, section 3.3 and algorithm 1), with >= as in its code.
+
+    Attributes:
+        tau: the least confidence, 0 to 1. The DUS paper uses 0.3 to 0.9.
+    """
+
+    tau: float = field(default=0.9, metadata=MAIN)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.tau <= 1, f"cb: tau is {self.tau}, a probability lies between 0 and 1")
+
+    def select(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Bool `[N, B]`: the confident positions."""
+        confidence = prediction.confidence
+        return block.masked & ((confidence >= self.tau) | best(confidence, block.masked, 1))
+
+
+@dataclass(frozen=True)
+class Factor(Planner):
+    """Fast-dLLM's factor rule: the more positions at once, the more confident each has to be.
+
+        c_(1) >= c_(2) >= …:   the largest n with  (n + 1) (1 - c_(n)) < f,   at least 1
+
+    Factor-based parallel decoding (Wu et al., arXiv 2505.22618, section 3.3 and algorithm 1). With f = 1 the greedy
+    parallel choice equals the greedy sequential one, whatever the joint distribution (theorem 1).
+
+    Attributes:
+        f: the factor; larger takes more positions.
+    """
+
+    f: float = field(default=1.0, metadata=MAIN)
+
+    def __post_init__(self) -> None:
+        require(self.f > 0, f"factor: f is {self.f}, it has to be positive")
+
+    def select(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Bool `[N, B]`: the prefix under the bound."""
+        confidence = prediction.confidence
+        by_place = _by_place(confidence, confidence, block.masked, -torch.inf)
+        count = torch.arange(1, confidence.shape[1] + 1, device=confidence.device)
+        return _prefix(confidence, block.masked, (count + 1) * (1 - by_place) < self.f)

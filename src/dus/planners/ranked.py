@@ -1,0 +1,174 @@
+"""The k best positions a step: self-confidence, its other scores, and the orders that read no score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dus.planners.base import BlockState, Planner, Prediction, Schedule, require
+from dus.planners.counter import uniform
+from dus.planners.dilated import DUS
+from dus.planners.ranking import best
+
+
+@dataclass(frozen=True, init=False)
+class Ranked(Planner):
+    """The k best masked positions of the block at each step; k comes from one of three fields.
+
+    Attributes:
+        steps: so many steps a block, of equal counts, the remainder going to the first ones; a block of fewer
+            masks takes one step for each. (The field; the method `steps` tells the number of a whole block.)
+        per_step: so many positions a step; 1, token by token, is the rule where no field is given.
+        like: the counts of the levels of a DUS planner, for a comparison at the same number of calls.
+    """
+
+    steps_of_block: int | None = field(default=None, metadata={"text": "steps"})
+    per_step: int | None = None
+    like: DUS | None = None
+
+    def __init__(self, steps: int | None = None, per_step: int | None = None, like: DUS | None = None) -> None:
+        if steps is None and per_step is None and like is None:
+            per_step = 1
+        for name, value in {"steps_of_block": steps, "per_step": per_step, "like": like}.items():
+            object.__setattr__(self, name, value)
+        require(
+            sum(rule is not None for rule in (steps, per_step, like)) == 1,
+            "a ranked planner takes one of steps=, per_step= and like=, not several",
+        )
+        require(steps is None or steps >= 1, f"steps is {steps}, at least 1 is needed")
+        require(per_step is None or per_step >= 1, f"per_step is {per_step}, at least 1 is needed")
+        require(
+            like is None or (isinstance(like, DUS) and like.scheduled),
+            "like= takes a planner whose level sizes are known beforehand: dus, in any order but entropy",
+        )
+
+    def steps(self, block_length: int) -> int:
+        """The number of steps that the counts add up to."""
+        if self.steps_of_block is not None:
+            return min(self.steps_of_block, block_length)
+        if self.like is not None:
+            return self.like.steps(block_length)
+        return -(-block_length // (self.per_step or 1))
+
+    def select(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Bool `[N, B]`: the step's count of best masked positions."""
+        return best(self.score(block, prediction), block.masked, self.count(block))
+
+    def count(self, block: BlockState) -> Tensor | int:
+        """Int64 `[N, 1]` or int: how many positions the step takes; all that are left once the plan is over."""
+        if self.per_step is not None:
+            return self.per_step
+        sizes = block.initially_masked.sum(dim=1, keepdim=True)
+        step = block.step[:, None]
+        if self.steps_of_block is not None:
+            steps = sizes.clamp(max=self.steps_of_block).clamp(min=1)
+            planned = sizes // steps + (step < sizes % steps)
+            return planned.where(step < steps, sizes)
+        assert self.like is not None
+        level_sizes = torch.zeros_like(block.unmasked_at).scatter_add(
+            1, self.like.turn(block), block.initially_masked.long()
+        )
+        filled = level_sizes.gather(1, (level_sizes == 0).long().argsort(dim=1, stable=True))
+        planned = filled.gather(1, step.clamp(max=filled.shape[1] - 1))
+        return planned.where(planned > 0, sizes)
+
+
+@dataclass(frozen=True, init=False)
+class Confidence(Ranked):
+    """Self-confidence: the k masked positions whose chosen token is most probable.
+
+        I_t = top-k { max_v p_i(v) : i masked }
+
+    LLaDA's low-confidence remasking (Nie et al., arXiv 2502.09992, section 2.4), "Conf." in the DUS paper;
+    `per_step=1` is token by token.
+    """
+
+
+@dataclass(frozen=True, init=False)
+class Entropy(Ranked):
+    """The k masked positions of least entropy.
+
+        I_t = top-k { -H(p_i) : i masked },   H in bits
+
+    `entropy` of the sampler published with Dream (Ye et al., arXiv 2508.15487).
+    """
+
+    def score(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Float `[N, B]`: the negative entropy."""
+        return -prediction.entropy
+
+
+@dataclass(frozen=True, init=False)
+class Margin(Ranked):
+    """The k masked positions with the widest margin between the two likeliest tokens.
+
+        I_t = top-k { p_i(v_1) - p_i(v_2) : i masked }
+
+    Top probability margin (Kim et al., arXiv 2502.06768, section 4.1); `topk_margin` of Dream's sampler.
+    """
+
+    def score(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Float `[N, B]`: the margin."""
+        return prediction.margin
+
+
+@dataclass(frozen=True, init=False)
+class _RankedSchedule(Ranked, Schedule):
+    """A ranked planner whose score reads no prediction, so that its positions are known beforehand."""
+
+    def wanted(self, block: BlockState) -> Tensor:
+        """Bool `[N, B]`: the step's positions."""
+        return best(self.order(block), block.masked, self.count(block))
+
+    def select(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Bool `[N, B]`: all that is wanted."""
+        return self.wanted(block)
+
+    def score(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Float `[N, B]`: the order."""
+        return self.order(block)
+
+    def order(self, block: BlockState) -> Tensor:
+        """Float `[N, B]`: earlier positions higher."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, init=False)
+class Random(_RankedSchedule):
+    """k masked positions in an order drawn for each row and block.
+
+        I_t = top-k { u(seed, row, position) : i masked },   u uniform in (0, 1)
+
+    LLaDA's random remasking (arXiv 2502.09992, section 2.4), a baseline of the DUS paper.
+
+    Attributes:
+        seed: of the draw, which depends on the row and the position but not on the batch.
+    """
+
+    seed: int = 0
+
+    def __init__(
+        self, steps: int | None = None, per_step: int | None = None, like: DUS | None = None, seed: int = 0
+    ) -> None:
+        super().__init__(steps, per_step, like)
+        object.__setattr__(self, "seed", seed)
+
+    def order(self, block: BlockState) -> Tensor:
+        """Float `[N, B]`: uniform draws."""
+        offset = torch.arange(block.masked.shape[1], device=block.masked.device)
+        return uniform(self.seed, block.row[:, None], block.start[:, None] + offset)
+
+
+@dataclass(frozen=True, init=False)
+class LeftToRight(_RankedSchedule):
+    """The k leftmost masked positions: autoregressive order, k tokens at once.
+
+    I_t = the k least i that are masked
+    """
+
+    def order(self, block: BlockState) -> Tensor:
+        """Float `[N, B]`: minus the position."""
+        offset = torch.arange(block.masked.shape[1], device=block.masked.device, dtype=torch.float32)
+        return -offset.expand(block.masked.shape)

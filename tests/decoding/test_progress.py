@@ -1,0 +1,236 @@
+"""Every step makes progress, whatever the planner does."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dus
+from dus.planners import Planner, Schedule, Spaced
+
+from .standins import MASK, hashed
+
+
+@dataclass(frozen=True)
+class SelectsNothing(Planner):
+    def select(self, block, prediction):
+        return block.masked & False
+
+
+@dataclass(frozen=True)
+class TakesEverything(Planner):
+    """Wants, selects and takes back every position: unmasked and given ones, and those beyond the end."""
+
+    def wanted(self, block):
+        return block.masked | True
+
+    def select(self, block, prediction):
+        return block.masked | True
+
+    def revise(self, block, prediction):
+        return block.masked | True
+
+
+@dataclass(frozen=True)
+class WantsNothing(SelectsNothing):
+    def wanted(self, block):
+        return block.masked & False
+
+
+@dataclass(frozen=True)
+class WantsOnlyTheUnmasked(TakesEverything):
+    def wanted(self, block):
+        return ~block.masked
+
+
+@dataclass(frozen=True)
+class TakesBackAllThatItUnmasked(Planner):
+    """One position forward, all others back, for ever."""
+
+    count: int = 1
+
+    def wanted(self, block):
+        return block.initially_masked
+
+    def select(self, block, prediction):
+        return block.masked & (block.masked.cumsum(dim=1) <= self.count)
+
+    def revise(self, block, prediction):
+        return ~block.masked
+
+
+@dataclass(frozen=True)
+class EmptyLevels(SelectsNothing):
+    """Knows its number of steps, and wants nothing in any of them."""
+
+    def wanted(self, block):
+        return block.masked & False
+
+    def steps(self, block_length):
+        return 2 * block_length
+
+
+@dataclass(frozen=True)
+class EmptySchedule(Schedule):
+    def wanted(self, block):
+        return block.masked & False
+
+    def steps(self, block_length):
+        return 5
+
+
+@dataclass(frozen=True)
+class LateSchedule(Schedule):
+    """Every level is empty but the fourth, which lies behind the end of its own plan."""
+
+    def wanted(self, block):
+        return block.masked & (block.step == 3)[:, None]
+
+    def steps(self, block_length):
+        return 3
+
+
+@dataclass(frozen=True)
+class Erratic(Planner):
+    """Bits of a counter decide."""
+
+    seed: int = 0
+
+    def bits(self, block, salt):
+        place = torch.arange(block.masked.shape[1]) + 31 * block.step[:, None] + salt + self.seed
+        return (place * 2654435761 >> 7) % 3 == 0
+
+    def wanted(self, block):
+        return self.bits(block, 1)
+
+    def select(self, block, prediction):
+        return self.bits(block, 2)
+
+    def revise(self, block, prediction):
+        return self.bits(block, 3)
+
+
+HOSTILE = [
+    SelectsNothing(),
+    TakesEverything(),
+    WantsNothing(),
+    WantsOnlyTheUnmasked(),
+    TakesBackAllThatItUnmasked(),
+    TakesBackAllThatItUnmasked(3),
+    EmptyLevels(),
+    EmptySchedule(),
+    LateSchedule(),
+    Erratic(),
+    Erratic(1),
+    Spaced(TakesEverything(), 4),
+    Spaced(EmptyLevels(), 3),
+]
+
+
+@pytest.mark.parametrize("planner", HOSTILE, ids=repr)
+@settings(deadline=None, max_examples=20)
+@given(
+    prompts=st.lists(st.lists(st.integers(0, 12), max_size=20), min_size=1, max_size=3),
+    max_new_tokens=st.integers(1, 12),
+    block_length=st.integers(1, 12),
+    scores=st.booleans(),
+)
+def test_a_hostile_planner_ends_and_breaks_nothing(planner, prompts, max_new_tokens, block_length, scores):
+    prompts = [torch.tensor(prompt, dtype=torch.long) for prompt in prompts]
+    whole = [torch.cat([prompt, torch.zeros(max_new_tokens, dtype=torch.long)]) for prompt in prompts]
+    starts = [row.tolist().index(MASK) for row in whole]
+    calls = {}
+
+    def watch(step):
+        """Each step gives more than it takes, within what was masked from the start."""
+        for number, row in enumerate(step.rows):
+            offset = starts[row] + step.start
+            block = whole[row][offset : offset + step.unmasked.shape[1]]
+            width = len(block)
+            free = block == MASK
+            assert not (step.unmasked[number, :width] & ~free).any()
+            assert not (step.remasked[number, :width] & ~free).any()
+            assert not step.unmasked[number, width:].any()
+            assert not step.remasked[number, width:].any()
+            assert int(step.unmasked[number].sum()) > int(step.remasked[number].sum())
+            calls[row, step.start] = calls.get((row, step.start), 0) + 1
+
+    got = dus.generate(
+        hashed(8),
+        prompts,
+        planner=planner,
+        max_new_tokens=max_new_tokens,
+        block_length=block_length,
+        eos="ignore",
+        scores=scores,
+        progress=watch,
+    )
+    assert max(calls.values()) <= block_length
+    for number, row in enumerate(whole):
+        expected, tokens = row[starts[number] :], got.tokens[number]
+        assert len(tokens) == len(expected)
+        assert not (tokens == MASK).any()
+        assert tokens[expected != MASK].tolist() == expected[expected != MASK].tolist()
+        assert ((got.trace.step[number] >= 0) == (expected == MASK)).all()
+        assert got.nfe[number] == sum(count for (other, _), count in calls.items() if other == number)
+
+
+def test_a_planner_that_selects_nothing_goes_token_by_token_most_confident_first():
+    model, prompt = hashed(9), [torch.tensor([3, 4])]
+    idle = dus.generate(model, prompt, planner=SelectsNothing(), max_new_tokens=12, block_length=6, eos="ignore")
+    sure = dus.generate(model, prompt, planner="confidence", max_new_tokens=12, block_length=6, eos="ignore")
+    assert idle.tokens[0].tolist() == sure.tokens[0].tolist()
+    assert idle.trace.step[0].tolist() == sure.trace.step[0].tolist()
+
+
+def test_a_step_that_takes_back_too_much_keeps_the_tokens_that_are_most_probable_now():
+    seen = []
+    dus.generate(
+        hashed(10),
+        [torch.tensor([3])],
+        planner=TakesBackAllThatItUnmasked(3),
+        max_new_tokens=9,
+        block_length=9,
+        eos="ignore",
+        progress=lambda step: seen.append((int(step.unmasked.sum()), int(step.remasked.sum()))),
+    )
+    assert seen[:3] == [(3, 0), (3, 2), (3, 2)]
+    assert sum(forward - back for forward, back in seen) == 9
+
+
+def test_a_position_taken_back_and_never_written_again_is_no_possibility():
+    got = dus.generate(
+        hashed(11),
+        [torch.tensor([3])],
+        planner=TakesBackAllThatItUnmasked(2),
+        max_new_tokens=16,
+        block_length=16,
+        eos="ignore",
+    )
+    assert MASK not in got.tokens[0].tolist()
+    assert int(got.trace.step[0].max()) == got.nfe[0] - 1
+
+
+def test_empty_levels_of_a_known_schedule_cost_no_call():
+    # Offsets 0, 1 and 2 of a block of 16 belong to the levels of stride 8, 1 and 2: three calls, not four.
+    masks = [MASK, MASK, MASK, *[5] * 13]
+    got = dus.generate(hashed(12), [torch.tensor([4, *masks])], planner="dus", max_new_tokens=0, block_length=16)
+    assert got.nfe == [3]
+    assert got.trace.step[0].tolist() == [0, 2, 1, *[-1] * 13]
+
+
+def test_a_block_without_masks_costs_no_call():
+    row = torch.tensor([4, MASK, *[5] * 11, MASK])
+    seen = []
+    got = dus.generate(
+        hashed(13),
+        [row],
+        planner="dus",
+        max_new_tokens=0,
+        block_length=4,
+        progress=lambda step: seen.append(step.start),
+    )
+    assert got.nfe == [2]
+    assert seen == [0, 12]

@@ -1,0 +1,150 @@
+"""The families against the published modelling code: logits, shift, padding, reading."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForMaskedLM, LlamaForCausalLM, Qwen2ForCausalLM
+
+from dus.denoisers import load
+
+CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+
+
+def left_padded(denoiser, rows):
+    """Rows of different lengths as one canvas and its attention mask, the padding a token like any other."""
+    width = max(map(len, rows))
+    canvas = torch.full((len(rows), width), denoiser.vocab_size - 1)
+    mask = torch.zeros(len(rows), width, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        canvas[i, width - len(row) :] = row
+        mask[i, width - len(row) :] = True
+    return canvas, mask
+
+
+def predictions(denoiser, raw):
+    """The published rows in the places of the tokens they predict: Dream's first token has its own row."""
+    return torch.cat([raw[:, :1], raw[:, :-1]], dim=1) if denoiser.shift else raw
+
+
+def test_logits_are_those_of_the_published_code(denoiser, reference):
+    canvas, raw = reference
+    logits = denoiser.logits(canvas, read=torch.arange(canvas.shape[1]))
+    torch.testing.assert_close(logits, predictions(denoiser, raw), **CLOSE)
+
+
+def test_auto_model_gives_the_published_rows(golden, reference):
+    canvas, raw = reference
+    model = AutoModelForMaskedLM.from_pretrained(golden, dtype="float32").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model(input_ids=canvas).logits, raw, **CLOSE)
+
+
+def test_equals_the_plain_transformers_model_without_causal_mask(denoiser, reference):
+    canvas, _ = reference
+    model = denoiser.model
+    core = {"llada": LlamaForCausalLM, "Dream": Qwen2ForCausalLM}[model.config.model_type]
+    plain = core(model.config).eval()
+    plain.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        rows = plain(input_ids=canvas, is_causal=False).logits
+    logits = denoiser.logits(canvas, read=torch.arange(canvas.shape[1]))
+    torch.testing.assert_close(logits, predictions(denoiser, rows), atol=0, rtol=0)
+
+
+def test_a_padded_row_equals_the_row_alone(denoiser, reference):
+    canvas, _ = reference
+    length = canvas.shape[1]
+    rows = [canvas[0], canvas[-1, length // 2 :], canvas[-1, : length - 1], canvas[0, :1]]
+    padded, mask = left_padded(denoiser, rows)
+    read = torch.stack([torch.arange(length).clamp_min(length - len(row)) for row in rows])
+    together = denoiser.logits(padded, read=read, attention_mask=mask)
+    for i, row in enumerate(rows):
+        alone = denoiser.logits(row[None], read=torch.arange(len(row)))
+        torch.testing.assert_close(together[i, length - len(row) :], alone[0], **CLOSE)
+
+
+def test_padding_may_be_any_token(denoiser, reference):
+    canvas, _ = reference
+    padded, mask = left_padded(denoiser, [canvas[0], canvas[-1, 3:]])
+    read = torch.arange(3, canvas.shape[1])
+    before = denoiser.logits(padded, read=read, attention_mask=mask)
+    after = denoiser.logits(padded.where(mask, denoiser.mask_token_id), read=read, attention_mask=mask.long())
+    torch.testing.assert_close(after, before, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_attention_implementations_agree(golden, denoiser, reference, attention):
+    other = load(golden, dtype="float32", device="cpu", attn_implementation=attention)
+    canvas, _ = reference
+    padded, mask = left_padded(denoiser, [canvas[0], canvas[-1, 5:]])
+    read = torch.arange(5, canvas.shape[1])
+    torch.testing.assert_close(
+        other.logits(padded, read=read, attention_mask=mask),
+        denoiser.logits(padded, read=read, attention_mask=mask),
+        atol=1e-4,
+        rtol=1e-4,
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.data())
+def test_reading_some_positions_equals_reading_all(denoiser, reference, data):
+    canvas, _ = reference
+    count, length = canvas.shape
+    position = st.integers(0, length - 1)
+    shape = data.draw(st.sampled_from([(), (count,)]))
+    size = data.draw(st.integers(1, length))
+    flat = data.draw(st.lists(position, min_size=size * count, max_size=size * count))
+    read = torch.tensor(flat[: size * (count if shape else 1)]).view(*shape, size)
+    everything = denoiser.logits(canvas, read=torch.arange(length))
+    expected = everything.gather(1, read.expand(count, size)[..., None].expand(-1, -1, denoiser.vocab_size))
+    logits = denoiser.logits(canvas, read=read)
+    assert logits.shape == (count, size, denoiser.vocab_size)
+    torch.testing.assert_close(logits, expected, **CLOSE)
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_a_later_token_changes_every_earlier_row(denoiser, reference, data):
+    """No causal mask sneaks in, with or without padding."""
+    canvas, _ = reference
+    length = canvas.shape[1]
+    later = data.draw(st.integers(1, length - 1))
+    earlier = data.draw(st.integers(0, later - 1))
+    token = data.draw(st.integers(0, denoiser.vocab_size - 1).filter(lambda t: t != canvas[0, later]))
+    mask = torch.ones_like(canvas) if data.draw(st.booleans()) else None
+    changed = canvas.clone()
+    changed[0, later] = token
+    read = torch.tensor([earlier])
+    before = denoiser.logits(canvas, read=read, attention_mask=mask)
+    after = denoiser.logits(changed, read=read, attention_mask=mask)
+    assert not torch.equal(before[0], after[0])
+
+
+def test_without_padding_attention_gets_no_mask(denoiser, reference, monkeypatch):
+    seen = []
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def spy(*args, **kwargs):
+        seen.append((kwargs["attn_mask"], kwargs["is_causal"]))
+        return attend(*args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
+    canvas, _ = reference
+    denoiser.logits(canvas, read=torch.arange(2))
+    assert seen
+    assert all(mask is None and causal is False for mask, causal in seen)
+
+
+def test_the_projection_sees_only_what_is_read(denoiser, reference):
+    canvas, _ = reference
+    seen = []
+    hook = denoiser.model.lm_head.register_forward_hook(lambda module, args, out: seen.append(args[0].shape[:2]))
+    denoiser.logits(canvas, read=torch.tensor([3, 1, 2]))
+    hook.remove()
+    assert seen == [(canvas.shape[0], 3)]
+
+
+def test_logits_carry_no_graph(denoiser, reference):
+    assert not denoiser.logits(reference[0], read=torch.arange(2)).requires_grad
