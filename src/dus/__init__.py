@@ -14,19 +14,41 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dus.decoding import Generation, Step, Trace, generate, infill, steps
     from dus.denoisers import Denoiser, load
-    from dus.planners import Planner, parse
-
-_ROOMS = {
-    "decoding": ("Generation", "Step", "Trace", "generate", "infill", "steps"),
-    "denoisers": ("Denoiser", "load"),
-    "planners": ("Planner", "parse"),
-}
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+    from dus.planners import (
+        DUS,
+        Confidence,
+        ConfidenceBounded,
+        Deferred,
+        Entropy,
+        EntropyBounded,
+        Factor,
+        LeftToRight,
+        Margin,
+        Planner,
+        Random,
+        ReMDM,
+        Saber,
+        Spaced,
+        parse,
+    )
 
 __all__ = [
+    "DUS",
+    "Confidence",
+    "ConfidenceBounded",
+    "Deferred",
     "Denoiser",
+    "Entropy",
+    "EntropyBounded",
+    "Factor",
     "Generation",
+    "LeftToRight",
+    "Margin",
     "Planner",
+    "Random",
+    "ReMDM",
+    "Saber",
+    "Spaced",
     "Step",
     "Trace",
     "generate",
@@ -35,12 +57,15 @@ __all__ = [
     "parse",
     "steps",
 ]
+_DECODING = {"Generation", "Step", "Trace", "generate", "infill", "steps"}
+_DENOISERS = {"Denoiser", "load"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module 'dus' has no attribute {name!r}")
-    return getattr(import_module(f"dus.{_HOME[name]}"), name)
+    room = "decoding" if name in _DECODING else "denoisers" if name in _DENOISERS else "planners"
+    return getattr(import_module(f"dus.{room}"), name)
 
 
 def __dir__() -> list[str]:

@@ -30,10 +30,8 @@ DRAWN = ("random", "remdm")  # what these do depends on a row's index
 PROMPTS = [[5, 3, 7, 2, 9, 4, 6], [8], [2, 2, 3], [4, MASK, 6, MASK, 2], [9, 9, 2, 3, 4, 5]]
 SETTINGS = {
     "greedily": {},
-    "at a temperature": {"temperature": 1.0, "seed": 5},
-    "from the likeliest": {"temperature": 0.8, "seed": 6, "top_p": 0.9, "top_k": 5},
-    "under guidance": {"cfg_scale": 1.5},
-    "several samples": {"temperature": 1.0, "seed": 7, "samples": 2, "cfg_scale": 0.5},
+    "at a temperature": {"temperature": 0.8, "seed": 6, "top_p": 0.95, "top_k": 9},
+    "under guidance": {"temperature": 1.0, "seed": 7, "samples": 2, "cfg_scale": 0.5},
 }
 
 
@@ -47,13 +45,13 @@ def generate(model, prompts, **kwargs):
 def test_the_size_of_the_batches_changes_nothing(planner, how):
     model = hashed(1, sharpness=4.0)
     together = generate(model, PROMPTS, planner=planner, **SETTINGS[how])
-    for batch_size in (1, 2, 3):
+    for batch_size in (1, 3):
         assert same(together, generate(model, PROMPTS, planner=planner, batch_size=batch_size, **SETTINGS[how]))
 
 
 @pytest.mark.parametrize("planner", [text for text in PLANNERS + VARIANTS if not any(name in text for name in DRAWN)])
-@pytest.mark.parametrize("guidance", [0.0, 1.0])
-def test_a_row_alone_is_the_row_in_a_padded_batch(planner, guidance):
+def test_a_row_alone_is_the_row_in_a_padded_batch(planner):
+    guidance = len(planner) % 2 * 0.5  # some this way, some that way
     model = hashed(2, sharpness=4.0)
     together = generate(model, PROMPTS, planner=planner, cfg_scale=guidance)
     for number, prompt in enumerate(PROMPTS):
@@ -61,8 +59,14 @@ def test_a_row_alone_is_the_row_in_a_padded_batch(planner, guidance):
         assert rows(together, number) == rows(alone, 0)
 
 
-@pytest.mark.parametrize("planner", PLANNERS)
-@pytest.mark.parametrize("how", ["greedily", "at a temperature", "under guidance"])
+@pytest.mark.parametrize(
+    ("planner", "how"),
+    [
+        *((planner, "greedily") for planner in PLANNERS),
+        *(("saber", how) for how in SETTINGS),
+        ("dus", "under guidance"),
+    ],
+)
 def test_a_reference_checkpoint_gives_padded_rows_what_it_gives_them_alone(golden, planner, how):
     generator = torch.Generator().manual_seed(3)
     lengths = (3, 17, 9, 1)

@@ -93,6 +93,17 @@ class LateSchedule(Schedule):
 
 
 @dataclass(frozen=True)
+class EvenInTheLastLevel(Schedule):
+    """Nothing in levels 0 and 1, the even positions in the last one, and the others forgotten."""
+
+    def wanted(self, block):
+        return block.masked & (block.step == 2)[:, None] & (torch.arange(block.masked.shape[1]) % 2 == 0)
+
+    def steps(self, block_length):
+        return 3
+
+
+@dataclass(frozen=True)
 class Erratic(Planner):
     """Bits of a counter decide."""
 
@@ -122,6 +133,7 @@ HOSTILE = [
     EmptyLevels(),
     EmptySchedule(),
     LateSchedule(),
+    EvenInTheLastLevel(),
     Erratic(),
     Erratic(1),
     Spaced(TakesEverything(), 4),
@@ -185,6 +197,15 @@ def test_a_planner_that_selects_nothing_goes_token_by_token_most_confident_first
     assert idle.trace.step[0].tolist() == sure.trace.step[0].tolist()
 
 
+def test_a_planner_that_was_never_registered_decodes_and_is_named_in_the_trace():
+    for planner in (SelectsNothing(), Spaced(Erratic(3), 2)):
+        got = dus.generate(hashed(9), [torch.tensor([3])], planner=planner, max_new_tokens=4)
+        assert got.trace.planner == repr(planner)
+    assert dus.generate(hashed(9), [torch.tensor([3])], planner="eb | spaced(gap=2)").trace.planner == str(
+        dus.parse("eb | spaced(gap=2)")
+    )
+
+
 def test_a_step_that_takes_back_too_much_keeps_the_tokens_that_are_most_probable_now():
     seen = []
     dus.generate(
@@ -219,6 +240,11 @@ def test_empty_levels_of_a_known_schedule_cost_no_call():
     got = dus.generate(hashed(12), [torch.tensor([4, *masks])], planner="dus", max_new_tokens=0, block_length=16)
     assert got.nfe == [3]
     assert got.trace.step[0].tolist() == [0, 2, 1, *[-1] * 13]
+
+
+def test_levels_are_passed_over_up_to_the_last_and_what_a_schedule_forgets_comes_behind_it():
+    got = dus.generate(hashed(12), [torch.tensor([4])], planner=EvenInTheLastLevel(), max_new_tokens=5, eos="ignore")
+    assert got.trace.step[0].tolist() == [0, 1, 0, 1, 0]
 
 
 def test_a_block_without_masks_costs_no_call():

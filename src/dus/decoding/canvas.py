@@ -61,14 +61,10 @@ def lay_out(
     Raises:
         GenerationError: where a row and its masks exceed the context.
     """
+    for row in rows:
+        check_fit(len(row), max_new_tokens, context)
     tail = torch.full((max_new_tokens,), mask_token_id, dtype=torch.long)
     whole = [torch.cat([row.cpu().long(), tail]) for row in rows]
-    for row, text in zip(rows, whole, strict=True):
-        if context is not None and len(text) > context:
-            raise GenerationError(
-                f"a prompt of {len(row)} tokens and {max_new_tokens} new ones exceed the model's context of {context} "
-                f"tokens; shorten the prompt or generate at most {max(context - len(row), 0)} tokens"
-            )
     prefixes, regions = zip(*(_split(text, mask_token_id) for text in whole), strict=True)
     first = max(len(prefix) for prefix in prefixes)
     region = pad_sequence(list(regions), batch_first=True)
@@ -85,6 +81,15 @@ def lay_out(
         masked=(region == mask_token_id) & real[:, first:],
         lengths=[len(part) for part in regions],
     )
+
+
+def check_fit(length: int, max_new_tokens: int, context: int | None) -> None:
+    """Raise `GenerationError` where a prompt of a length and its masks exceed the context; None is no limit."""
+    if context is not None and length + max_new_tokens > context:
+        raise GenerationError(
+            f"a prompt of {length} tokens and {max_new_tokens} new ones exceed the model's context of {context} "
+            f"tokens; shorten the prompt or generate at most {max(context - length, 0)} tokens"
+        )
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:

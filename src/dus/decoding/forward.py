@@ -56,6 +56,7 @@ class Forward:
         if self.states is not None:
             self.states.keep(rows)
 
+    @torch.no_grad()
     def _logits(self, here: Tensor, start: int, read: Tensor, wanted: Tensor, masked: Tensor) -> Tensor:
         """Float `[N, R, V]`; under guidance `u + (1 + s) (c - u)`, where u is blind to all that was given."""
         cache = None if self.states is None else self.states.before_call(here, start, masked, wanted)
@@ -74,4 +75,5 @@ class Forward:
             cache=cache,
         )
         seeing, blind = both.float().chunk(2)
-        return blind + (1 + self.scale) * (seeing - blind)
+        guided = blind + (1 + self.scale) * (seeing - blind)
+        return guided.masked_fill(seeing == -torch.inf, -torch.inf)  # what is impossible stays so, and is no NaN

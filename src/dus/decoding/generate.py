@@ -85,10 +85,8 @@ def generate(
         eos=eos,
         scores=scores,
     )
-    if samples < 1:
-        raise GenerationError(f"samples is {samples}, at least 1 is needed")
-    rows = [row for row in to_rows(model, prompts, chat=chat) for _ in range(samples)]
-    return Run(model, rows, settings, batch_size).watched(progress).result()
+    rows = to_rows(model, prompts, chat=chat)
+    return Run(model, rows, settings, batch_size, samples).watched(progress).result()
 
 
 def infill(model: Denoiser, text: str, **settings: Any) -> Generation:
@@ -110,7 +108,7 @@ def infill(model: Denoiser, text: str, **settings: Any) -> Generation:
         raise GenerationError(f"infill takes no {min(idle)}: it fills in every mask of the text, and nothing else")
     row = blanks_to_row(model, text)
     asked = Settings(**settings, max_new_tokens=0, eos="ignore")
-    return Run(model, [row], asked, None).watched(False).result(whole=True)
+    return Run(model, [row], asked).watched(False).result(whole=True)
 
 
 def steps(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, **settings: Any) -> Iterator[Step]:
@@ -122,4 +120,4 @@ def steps(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, **sett
         chat: as for `generate`.
         settings: keyword arguments of `generate` that say how to decode: `planner` to `eos`, and `scores`.
     """
-    return Run(model, to_rows(model, prompts, chat=chat), Settings(**settings), None).steps()
+    return Run(model, to_rows(model, prompts, chat=chat), Settings(**settings)).steps()

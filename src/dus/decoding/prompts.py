@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import torch
@@ -32,8 +33,12 @@ def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None) -> l
     several: list[Any]
     if isinstance(prompts, str) or _is_conversation(prompts):
         several = [prompts]
-    else:
+    elif isinstance(prompts, Iterable) and not isinstance(prompts, dict):
         several = list(torch.atleast_2d(prompts)) if isinstance(prompts, Tensor) else list(prompts)
+    else:
+        raise GenerationError(
+            f"prompts are a string, a list of strings, chat messages or token ids, not a {type(prompts).__name__}"
+        )
     if not several:
         raise GenerationError("there are no prompts: the list is empty")
     return [_row(model, prompt, number, chat) for number, prompt in enumerate(several)]
@@ -64,7 +69,12 @@ def _is_conversation(prompt: Any) -> bool:
 def _row(model: Denoiser, prompt: Any, number: int, chat: bool | None) -> Tensor:
     conversation = _is_conversation(prompt)
     if not conversation and not isinstance(prompt, str):
-        return _checked_ids(model, torch.as_tensor(prompt), number)
+        try:
+            ids = torch.as_tensor(prompt)
+        except (TypeError, ValueError, RuntimeError):
+            kind = type(prompt).__name__
+            raise GenerationError(f"prompt {number} is a {kind} and no text, chat messages or token ids") from None
+        return _checked_ids(model, ids, number)
     tokenizer = _tokenizer(model)
     if not prompt:
         raise GenerationError(f"prompt {number} is empty")

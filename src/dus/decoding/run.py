@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dus.decoding.canvas import lay_out
+from dus.decoding.canvas import check_fit, lay_out
 from dus.decoding.loop import Decoded, Decoding, Step
 from dus.decoding.settings import GenerationError, Settings
 from dus.decoding.trace import Generation, Trace
@@ -24,29 +24,55 @@ class Run:
 
     Args:
         model: the denoiser.
-        rows: int64 1-D tensors, masks in them or not.
+        prompts: int64 1-D tensors, masks in them or not.
         settings: how to decode.
         batch_size: rows decoded together, those of similar length; None is all of them.
+        samples: rows for each prompt.
 
     Raises:
-        GenerationError: where the batch size is no number of rows, or a row has nothing to generate.
+        GenerationError: where the batch size or the samples are no number of rows, a token that a setting names is
+            unknown, or a prompt has nothing to generate or is too long.
     """
 
-    def __init__(self, model: Denoiser, rows: list[Tensor], settings: Settings, batch_size: int | None) -> None:
-        self.model, self.rows, self.settings = model, rows, settings
-        self.batch_size = len(rows) if batch_size is None else batch_size
+    def __init__(
+        self,
+        model: Denoiser,
+        prompts: list[Tensor],
+        settings: Settings,
+        batch_size: int | None = None,
+        samples: int = 1,
+    ) -> None:
+        self.model, self.settings = model, settings
+        self.rows = [prompt for prompt in prompts for _ in range(samples)]
+        self.batch_size = len(self.rows) if batch_size is None else batch_size
         self.ends = torch.tensor(getattr(model, "eos_token_ids", ()), dtype=torch.long)
         self.tokenizer: Any = getattr(model, "tokenizer", None)
         self.decoded: list[Decoded] = []
+        if samples < 1:
+            raise GenerationError(f"samples is {samples}, at least 1 is needed")
         if self.batch_size < 1:
             raise GenerationError(f"batch_size is {batch_size}, at least 1 is needed")
         if settings.stops and self.tokenizer is None:
             raise GenerationError("stop strings need a tokenizer, and the model has none")
-        for number, row in enumerate(rows):
-            if settings.max_new_tokens == 0 and not (row == model.mask_token_id).any():
+        self._check_tokens()
+        for number, prompt in enumerate(prompts):
+            if settings.max_new_tokens == 0 and not (prompt == model.mask_token_id).any():
                 raise GenerationError(
                     f"there is nothing to generate: max_new_tokens is 0 and prompt {number} holds no mask"
                 )
+            try:
+                check_fit(len(prompt), settings.max_new_tokens, getattr(model, "max_length", None))
+            except GenerationError as error:
+                raise GenerationError(f"prompt {number}: {error}") from None
+
+    def _check_tokens(self) -> None:
+        size = self.model.vocab_size
+        for name in ("suppress_tokens", "defer_tokens"):
+            for token in getattr(self.settings, name) or []:
+                if not 0 <= token < size:
+                    raise GenerationError(f"{name} holds {token}, which is outside the vocabulary, 0 to {size - 1}")
+        if {*range(size)} <= {self.model.mask_token_id, *(self.settings.suppress_tokens or [])}:
+            raise GenerationError("suppress_tokens leaves no token that may be written")
 
     def steps(self) -> Iterator[Step]:
         """Decode all batches, yielding after each denoiser call."""
@@ -91,8 +117,8 @@ class Run:
             useful=[useful for _, _, useful in answers],
             trace=Trace(
                 step=[row.step for row in decoded],
-                confidence=[row.confidence for row in decoded],
-                entropy=[row.entropy for row in decoded],
+                confidence=[row.confidence for row in decoded if self.settings.scores],
+                entropy=[row.entropy for row in decoded if self.settings.scores],
                 block_length=self.settings.block_length,
                 planner=_named(self.settings.rule),
             ),
@@ -132,10 +158,12 @@ class Run:
         return any(stop in text for stop in self.settings.stops)
 
     def _with_bar(self) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
         masks = sum(int((row == self.model.mask_token_id).sum()) + self.settings.max_new_tokens for row in self.rows)
-        with Progress("tokens", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
+        columns = ("tokens", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("tokens", total=masks)
             for step in self.steps():
                 bar.advance(task, int(step.unmasked.sum() - step.remasked.sum()))

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from dus.planners.counter import uniform
 
+_NEVER = -1e30
+"""The logit of what is never chosen: finite, so that its zero probability times it is zero, not NaN."""
+
 
 class Sampler:
     """Chooses a token for each position, greedily or at a temperature.
@@ -40,7 +43,7 @@ class Sampler:
         device: torch.device | str,
     ) -> None:
         self.temperature, self.top_p, self.top_k, self.seed = temperature, top_p, top_k, seed
-        self.suppress = torch.tensor(suppress, device=device)
+        self.suppress = torch.tensor(suppress, dtype=torch.long, device=device)
         self.defer = torch.tensor(defer, device=device) if defer else None
 
     def __call__(self, logits: Tensor, *, row: Tensor, position: Tensor, step: Tensor) -> Choice:
@@ -52,11 +55,13 @@ class Sampler:
             position: int64 `[N, R]`, counted from the row's first masked position.
             step: int64 `[N]`, the row's steps so far.
         """
-        logits = logits.float().index_fill(-1, self.suppress, -torch.inf)
+        # Never minus infinity, the model's own included: the entropy would be NaN.
+        logits = logits.to(torch.float32, copy=True).index_fill_(-1, self.suppress, _NEVER).clamp_(min=_NEVER)
         peak, token = logits.max(dim=-1)
+        logits -= peak[..., None]
         if self.temperature > 0:
             draw = uniform(self.seed, row[:, None], position, step[:, None])
-            token = self._drawn((logits - peak[..., None]) / self.temperature, draw)
+            token = self._drawn(logits / self.temperature, draw)
         deferred = None if self.defer is None else torch.isin(token, self.defer)
         return Choice(logits, peak, token, deferred)
 
@@ -82,9 +87,11 @@ class Sampler:
 class Choice:
     """Tokens chosen from logits, and their scores, each computed when it is first read.
 
-    Attributes:
-        token: int64 `[N, R]`.
-        broken: bool `[N, R]`, where the logits hold NaN or allow no token at all.
+    Args:
+        logits: float `[N, R, V]`, the largest of each position subtracted.
+        peak: float `[N, R]`, that largest.
+        token: int64 `[N, R]`, the choice.
+        deferred: bool `[N, R]`, choices that count as wholly uncertain; None for none.
     """
 
     def __init__(self, logits: Tensor, peak: Tensor, token: Tensor, deferred: Tensor | None) -> None:
@@ -93,12 +100,12 @@ class Choice:
 
     @cached_property
     def broken(self) -> Tensor:
-        """Bool `[N, R]`: NaN among the logits, or nothing but minus infinity."""
-        return ~self._peak.isfinite()
+        """Bool `[N, R]`: NaN or infinity among the logits, or no token allowed."""
+        return ~(self._peak.abs() < -_NEVER)
 
     @cached_property
-    def _log_total(self) -> Tensor:
-        return self._logits.logsumexp(dim=-1)
+    def _probability(self) -> Tensor:
+        return self._logits.softmax(dim=-1)
 
     @cached_property
     def confidence(self) -> Tensor:
@@ -107,19 +114,19 @@ class Choice:
 
     @cached_property
     def entropy(self) -> Tensor:
-        """Float `[N, R]`: in bits."""
-        nats = torch.special.entr(self._logits.softmax(dim=-1)).sum(dim=-1)
-        return self._undeferred(nats / math.log(2), math.log2(self._logits.shape[-1]))
+        """Float `[N, R]`: in bits; `log p(peak)` and the peak's zero logit keep small values exact."""
+        nats = -self._probability.amax(dim=-1).log() - torch.linalg.vecdot(self._probability, self._logits)
+        return self._undeferred(nats.clamp(min=0) / math.log(2), math.log2(self._logits.shape[-1]))
 
     @cached_property
     def margin(self) -> Tensor:
         """Float `[N, R]`: the likeliest token's probability less the second likeliest's."""
-        top = (self._logits.topk(2, dim=-1).values - self._log_total[..., None]).exp()
+        top = self._probability.topk(2, dim=-1).values
         return self._undeferred(top[..., 0] - top[..., 1], 0.0)
 
     def probability_of(self, token: Tensor) -> Tensor:
         """Float `[N, R]`: the probability of given tokens, int64 `[N, R]`."""
-        return (self._logits.gather(-1, token[..., None])[..., 0] - self._log_total).exp()
+        return self._probability.gather(-1, token[..., None])[..., 0]
 
     def _undeferred(self, score: Tensor, value: float) -> Tensor:
         return score if self._deferred is None else score.masked_fill(self._deferred, value)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from numbers import Integral, Real
 
 from dus.planners import Planner, parse
 
@@ -47,20 +50,31 @@ class Settings:
         object.__setattr__(self, "stops", tuple(stops))
         if self.seed is None:
             object.__setattr__(self, "seed", secrets.randbits(31))
-        for holds, problem in self._rules():
+        for holds, problem in chain(self._types(), self._ranges()):
             if not holds:
                 raise GenerationError(problem)
 
-    def _rules(self) -> list[tuple[bool, str]]:
+    def _types(self) -> Iterator[tuple[bool, str]]:
+        """Whether each field is a number where one is needed, and what to say if not."""
+        for name in ("max_new_tokens", "block_length", "top_k", "seed"):
+            value = getattr(self, name)
+            whole = isinstance(value, Integral) or (value is None and name == "top_k")
+            yield whole, f"{name} is {value!r}, but has to be a whole number"
+        for name in ("temperature", "top_p", "cfg_scale"):
+            value = getattr(self, name)
+            real = isinstance(value, Real) or (value is None and name == "top_p")
+            yield real, f"{name} is {value!r}, but has to be a number"
+
+    def _ranges(self) -> Iterator[tuple[bool, str]]:
+        """Whether each field can be meant, and what to say if not."""
         top_p, top_k = self.top_p, self.top_k
-        return [
-            (self.max_new_tokens >= 0, f"max_new_tokens is {self.max_new_tokens}, but cannot be negative"),
-            (self.block_length >= 1, f"block_length is {self.block_length}, at least 1 is needed"),
-            (self.temperature >= 0, f"temperature is {self.temperature}, but cannot be negative"),
-            (top_p is None or 0 < top_p <= 1, f"top_p is {top_p}, it has to be above 0 and at most 1"),
-            (top_k is None or top_k >= 1, f"top_k is {top_k}, at least 1 is needed"),
-            (self.cfg_scale >= 0, f"cfg_scale is {self.cfg_scale}, but cannot be negative"),
-            (self.cache in CACHES, f"cache is {self.cache!r}, known are {', '.join(CACHES)}"),
-            (self.eos in EOS, f"eos is {self.eos!r}, known are {', '.join(EOS)}"),
-            (all(self.stops), "stop holds an empty string, which every text contains"),
-        ]
+        yield self.max_new_tokens >= 0, f"max_new_tokens is {self.max_new_tokens}, but cannot be negative"
+        yield self.block_length >= 1, f"block_length is {self.block_length}, at least 1 is needed"
+        yield 0 <= self.temperature <= 1e9, f"temperature is {self.temperature}, it has to lie between 0 and 1e9"
+        yield top_p is None or 0 < top_p <= 1, f"top_p is {top_p}, it has to be above 0 and at most 1"
+        yield top_k is None or top_k >= 1, f"top_k is {top_k}, at least 1 is needed"
+        yield -(2**63) <= (self.seed or 0) < 2**63, f"seed is {self.seed}, but has to fit in 64 bits"
+        yield 0 <= self.cfg_scale <= 1e9, f"cfg_scale is {self.cfg_scale}, it has to lie between 0 and 1e9"
+        yield self.cache in CACHES, f"cache is {self.cache!r}, known are {', '.join(CACHES)}"
+        yield self.eos in EOS, f"eos is {self.eos!r}, known are {', '.join(EOS)}"
+        yield all(self.stops), "stop holds an empty string, which every text contains"

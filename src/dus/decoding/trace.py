@@ -16,8 +16,8 @@ class Trace:
     Attributes:
         step: int64 `[G]`, the row's step, from 0, that unmasked the position for good; -1 where it was given.
             Positions of the same step were unmasked together.
-        confidence: float `[G]`, the probability of the token when it was unmasked; 0 where it was given. Empty
-            where scores were not asked for.
+        confidence: float `[G]`, the probability of the token when it was unmasked; 0 where it was given. An empty
+            list where scores were not asked for.
         entropy: float `[G]`, of the position's distribution then, in bits; likewise.
         block_length: of the grid, whose first block begins at position 0.
         planner: the planner's text.

@@ -32,8 +32,8 @@ class BlockState:
         step: int64 `[N]`, the row's step in this block, from 0. A level without masks is passed over, so this
             is a place in the schedule, not a count of calls.
         length: int64 `[N]`, the row's positions in this block, at most B (the last block may be shorter).
-        row: int64 `[N]`, the row's index in the user's list: randomness counts from it.
-        start: int64 `[N]`, the block's first position, counted from the row's first masked one.
+        row: int64 `[N]`, the row's index in the user's list: randomness counts from it. 0, 1, … where none is given.
+        start: int64 `[N]`, the block's first position, counted from the row's first masked one. 0 where none is given.
     """
 
     masked: Tensor
@@ -43,8 +43,14 @@ class BlockState:
     confidence_then: Tensor
     step: Tensor
     length: Tensor
-    row: Tensor
-    start: Tensor
+    row: Tensor = None  # type: ignore[assignment]
+    start: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.row is None:
+            object.__setattr__(self, "row", self.step.new_ones(len(self.step)).cumsum(0) - 1)
+        if self.start is None:
+            object.__setattr__(self, "start", self.step.new_zeros(len(self.step)))
 
     @classmethod
     def begin(
@@ -77,8 +83,8 @@ class BlockState:
             confidence_then=torch.zeros(masked.shape, device=masked.device),
             step=torch.zeros_like(whole),
             length=length,
-            row=torch.arange(count, device=masked.device) if row is None else row,
-            start=torch.zeros_like(whole) if start is None else start,
+            row=row,  # type: ignore[arg-type]
+            start=start,  # type: ignore[arg-type]
         )
 
     def __getitem__(self, rows: Tensor) -> BlockState:

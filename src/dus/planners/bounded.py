@@ -12,17 +12,14 @@ from dus.planners.ranking import best, rank
 
 
 def _prefix(score: Tensor, among: Tensor, passes: Tensor) -> Tensor:
-    """Bool `[N, B]`: the longest prefix, by falling score, whose every place passes; the first place always does.
+    """Bool `[N, B]`: by falling score as many positions of `among` as places pass, at least one.
 
     Args:
         score: float `[N, B]`.
         among: bool `[N, B]`, the positions that count.
-        passes: bool `[N, B]`, by place: whether the position at place 0, 1, … may be taken.
+        passes: bool `[N, B]`, by place: whether the position there may still be taken; after one that may not, none.
     """
-    passes = passes.clone()
-    passes[:, 0] = True
-    length = passes.long().cumprod(dim=1).sum(dim=1, keepdim=True)
-    return best(score, among, length)
+    return best(score, among, passes.sum(dim=1, keepdim=True).clamp(min=1))
 
 
 def _by_place(values: Tensor, score: Tensor, among: Tensor, fill: float) -> Tensor:
@@ -57,8 +54,7 @@ class EntropyBounded(Planner):
         """Bool `[N, B]`: the prefix under the bound."""
         score = self.score(block, prediction)
         entropy = _by_place(prediction.entropy, score, block.masked, torch.inf)
-        before = entropy.cumsum(dim=1).roll(1, dims=1)
-        return _prefix(score, block.masked, before <= self.gamma)
+        return _prefix(score, block.masked, entropy.cumsum(dim=1) - entropy <= self.gamma)
 
 
 @dataclass(frozen=True)

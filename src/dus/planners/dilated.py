@@ -132,7 +132,7 @@ class DUS(Planner):
         if self.order == "fine-to-coarse":
             return count - 1 - group
         draw = uniform(self.seed, block.row[:, None], block.start[:, None], group)
-        return draw.masked_fill(group >= count, 2).argsort(dim=1, stable=True).argsort(dim=1)
+        return draw.masked_fill(group >= count, 2).argsort(dim=1, stable=True)
 
     def _least_entropy(self, block: BlockState, group: Tensor, prediction: Prediction) -> Tensor:
         """Int64 `[N, 1]`: the group with masks left whose entropy is least, ties to the coarser one."""

@@ -163,9 +163,11 @@ class Random(_RankedSchedule):
 
 @dataclass(frozen=True, init=False)
 class LeftToRight(_RankedSchedule):
-    """The k leftmost masked positions: autoregressive order, k tokens at once.
+    """The k leftmost masked positions.
 
-    I_t = the k least i that are masked
+        I_t = the k least i that are masked
+
+    Autoregressive order, k tokens at once.
     """
 
     def order(self, block: BlockState) -> Tensor:

@@ -6,18 +6,14 @@ import torch
 from torch import Tensor
 
 
-def descending(score: Tensor, among: Tensor) -> Tensor:
-    """Int64 `[N, B]`: positions by falling score, those of `among` before all others, ties to the lower one."""
-    return score.masked_fill(~among, -torch.inf).sort(dim=-1, descending=True, stable=True).indices
-
-
 def rank(score: Tensor, among: Tensor) -> Tensor:
-    """Int64 `[N, B]`: the place of each position in `descending`, from 0; those outside `among` come last.
+    """Int64 `[N, B]`: each position's place by falling score, from 0, ties to the lower position.
 
-    A score of minus infinity within `among` still ranks before every position outside it.
+    Positions outside `among` come last, even after a score of minus infinity within it.
     """
-    floor = torch.finfo(score.dtype).min
-    order = descending(score.clamp(min=floor), among)
+    lowest = torch.finfo(score.dtype).min
+    kept = score.clamp(min=lowest).masked_fill(~among, -torch.inf)
+    order = kept.sort(dim=-1, descending=True, stable=True).indices
     places = torch.arange(score.shape[-1], device=score.device).expand_as(order)
     return torch.empty_like(order).scatter_(-1, order, places)
 

@@ -1,0 +1,1 @@
+"""What is timed, and nothing else: the textbook loop, the cache modes, and the bare forwards below them."""

@@ -1,0 +1,124 @@
+"""Timing things side by side, and telling where the time goes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dus.decoding.caches import ColumnCache
+from dus.denoisers import Checkpoint
+from dus.planners import BlockState, Planner, Prediction
+
+
+def now() -> float:
+    """Seconds, once all that the GPU was asked for is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def side_by_side(actions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each action, in rounds, so that a slow spell of the machine strikes all alike."""
+    taken: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(repeats):
+        for name, action in actions.items():
+            began = now()
+            action()
+            taken[name].append(now() - began)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One denoiser call as it was made: all that its shape depends on."""
+
+    canvas: Tensor
+    read: Tensor
+    attention_mask: Tensor | None
+    positions: Tensor | None
+
+
+@dataclass
+class Watched:
+    """A denoiser that notes each call and its seconds.
+
+    Attributes:
+        inner: the denoiser.
+        calls: what was asked of it.
+        seconds: what each call took.
+        ends: when each call ended, on the clock of `now`.
+    """
+
+    inner: Checkpoint
+    calls: list[Call] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def logits(
+        self, canvas: Tensor, *, read: Tensor, attention_mask: Tensor | None = None, cache: ColumnCache | None = None
+    ) -> Tensor:
+        """The inner denoiser's."""
+        positions = None if cache is None else cache.positions
+        self.calls.append(Call(canvas, read, attention_mask, positions))
+        began = now()
+        logits = self.inner.logits(canvas, read=read, attention_mask=attention_mask, cache=cache)
+        self.ends.append(now())
+        self.seconds.append(self.ends[-1] - began)
+        return logits
+
+    def replay(self) -> None:
+        """The bare forwards: the same calls on the same shapes, with nothing around them."""
+        cached = self.calls[0].positions is not None
+        cache = ColumnCache() if cached else None
+        for call in self.calls:
+            if cache is not None and call.positions is not None:
+                cache.positions = call.positions
+            self.inner.logits(call.canvas, read=call.read, attention_mask=call.attention_mask, cache=cache)
+
+
+class WatchedPlanner(Planner):
+    """A planner whose seconds are counted."""
+
+    def __init__(self, inner: Planner) -> None:
+        self.inner, self.seconds = inner, 0.0
+
+    def _timed(self, name: str, *arguments: Any) -> Any:
+        began = time.perf_counter()
+        answer = getattr(self.inner, name)(*arguments)
+        self.seconds += time.perf_counter() - began
+        return answer
+
+    def wanted(self, block: BlockState) -> Tensor:
+        """The inner planner's."""
+        return self._timed("wanted", block)
+
+    def select(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """The inner planner's."""
+        return self._timed("select", block, prediction)
+
+    def revise(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """The inner planner's."""
+        return self._timed("revise", block, prediction)
+
+    def steps(self, block_length: int) -> int | None:
+        """The inner planner's."""
+        return self.inner.steps(block_length)
+
+    @property
+    def scheduled(self) -> bool:
+        """The inner planner's."""
+        return self.inner.scheduled
+
+    @property
+    def revises(self) -> bool:
+        """The inner planner's."""
+        return self.inner.revises

@@ -1,0 +1,73 @@
+"""The command line: one file for each command, and `main`, which turns every known failure into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+class InputError(ValueError):
+    """Something that was asked of a command and cannot be done; the message says what would be right."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `dus`; the console script of that name.
+
+    Args:
+        arguments: of the command line; None takes those of the process.
+
+    Returns:
+        The exit code: 0, 2 on bad input, 130 where the user interrupts.
+    """
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the output has seen enough
+        return 1
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
+    from dus.cli.app import app
+
+    _survive_unknown_characters()
+    try:
+        return app(arguments, prog_name="dus", standalone_mode=False) or 0
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        problem = _problem(error)
+        if problem is None:
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group of commands, called without one of them
+            print(problem)  # noqa: T201
+            return 0
+        print("dus:", " ".join(problem.split()), file=sys.stderr)  # noqa: T201
+        return BAD_INPUT
+
+
+def _problem(error: Exception) -> str | None:
+    """What the user can put right; None where the error is a bug."""
+    import typer
+
+    if isinstance(error, typer.TyperException):
+        return error.format_message()
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, ValueError) and type(error).__module__.partition(".")[0] == "dus":
+        return str(error)  # each room has its own kind of ValueError for bad input
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, and torch may not be imported
+        return "the device is out of memory: fewer answers at once or fewer new tokens need less"
+    return None
+
+
+def _survive_unknown_characters() -> None:
+    """Let what a terminal's encoding lacks come out escaped, not as an exception."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,46 @@
+"""The commands under one name. Importing them costs little: each imports what is heavy when it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dus.cli.bench import bench
+from dus.cli.compare import compare
+from dus.cli.demo import demo
+from dus.cli.generate import generate
+from dus.cli.planners import planners
+from dus.cli.schedule import schedule
+from dus.cli.theory import theory
+from dus.cli.train import train
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"dus {version('dus')}")
+        except PackageNotFoundError:
+            typer.echo("dus, run from its source and not installed")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def dus(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Planners for masked diffusion language models: which masked tokens are written when."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for command in (generate, compare, schedule, planners, demo, bench, train):
+    app.command()(command)
+app.add_typer(theory, name="theory")

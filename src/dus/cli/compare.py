@@ -1,0 +1,163 @@
+"""`dus compare`: the same prompt under several planners, side by side."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dus.cli import options
+from dus.cli.output import answer, as_json
+from dus.cli.prompts import read_prompts, to_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dus.decoding import Generation
+    from dus.denoisers import MaskedLM
+
+TOKEN_BY_TOKEN = "confidence(per_step=1)"
+USUAL = ["dus", "confidence(like=dus)"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a planner made of the prompt, and the median of the seconds it took."""
+
+    planner: str
+    generation: Generation
+    seconds: float
+
+
+def compare(
+    prompt: options.Prompt,
+    planner: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="A planner; repeat for several. Token by token is always one.",
+            show_default=", ".join(USUAL),
+        ),
+    ] = None,
+    model: options.Model = None,
+    max_new_tokens: options.MaxNewTokens = 256,
+    block_length: options.BlockLength = 32,
+    temperature: options.Temperature = 0.0,
+    top_p: options.TopP = None,
+    top_k: options.TopK = None,
+    seed: options.Seed = 0,
+    cfg_scale: options.CfgScale = 0.0,
+    cache: options.Cache = "none",
+    stop: options.Stop = None,
+    eos: options.Eos = "stop",
+    chat: options.Chat = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Times to run each planner; the median time is shown.")] = 1,
+    dtype: options.Dtype = "auto",
+    device: options.Device = "auto",
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    json: options.Json = False,
+) -> None:
+    """Compare planners on one prompt.
+
+    Side by side: text, NFE, TPF, seconds, and the speed-up over token by token.
+    """
+    from dus.cli import InputError
+    from dus.decoding import Settings
+    from dus.planners import parse
+
+    prompts = read_prompts(prompt)
+    if prompts[0].line is not None:
+        raise InputError(f"compare takes one prompt, and {prompt} holds one a line: a text file holds one")
+    rules = list(dict.fromkeys(str(parse(text)) for text in [TOKEN_BY_TOKEN, *(planner or USUAL)]))
+    decoding: dict[str, Any] = {
+        "max_new_tokens": max_new_tokens,
+        "block_length": block_length,
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "seed": seed,
+        "cfg_scale": cfg_scale,
+        "cache": cache,
+        "stop": stop,
+        "eos": eos,
+        "scores": False,
+    }
+    Settings(**decoding)
+    from dus.cli.loading import load_model
+
+    denoiser = load_model(model, dtype=dtype, device=device, revision=revision, trust=trust_remote_code)
+    row = to_rows(denoiser, prompts, chat=chat, max_new_tokens=max_new_tokens)[0]
+    outcomes = run(denoiser, row, rules, repeat, decoding)
+    if json:
+        results = [_record(outcome, outcomes[0]) for outcome in outcomes]
+        settings = {"block_length": block_length, "seed": seed, "repeat": repeat}
+        typer.echo(as_json({"prompt": prompts[0].content, **settings, "results": results}))
+    else:
+        _show(denoiser, outcomes)
+
+
+def run(model: MaskedLM, row: Tensor, rules: list[str], repeat: int, decoding: dict[str, Any]) -> list[Outcome]:
+    """The outcome of each planner in turn; a first call warms up and is not counted."""
+    from rich.console import Console
+
+    from dus.decoding import generate
+
+    outcomes = []
+    with Console(stderr=True).status("warming up") as status:
+        generate(model, [row], planner="dus", **decoding)
+        for rule in rules:
+            status.update(rule)
+            seconds = []
+            for _ in range(repeat):
+                began = time.perf_counter()
+                generation = generate(model, [row], planner=rule, **decoding)
+                seconds.append(time.perf_counter() - began)
+            outcomes.append(Outcome(rule, generation, median(seconds)))
+    return outcomes
+
+
+def _record(outcome: Outcome, slowest: Outcome) -> dict[str, Any]:
+    speed_up = slowest.seconds / outcome.seconds
+    return {
+        "planner": outcome.planner,
+        **answer(outcome.generation, 0),
+        "seconds": outcome.seconds,
+        "speed_up": speed_up,
+    }
+
+
+def _show(model: MaskedLM, outcomes: list[Outcome]) -> None:
+    """The table, each token on the colour of its step, a planner's last step being the last colour."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from dus.cli.colours import block_steps, coloured, scale
+
+    table = Table(box=box.HORIZONTALS, pad_edge=False, show_lines=True)
+    table.add_column("planner", overflow="fold", max_width=24)
+    table.add_column("text", overflow="fold", ratio=1)
+    for name in ("NFE", "TPF", "s", "speed-up"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for outcome in outcomes:
+        generation = outcome.generation
+        steps = block_steps(generation.trace.step[0], generation.trace.block_length)
+        tokens = generation.tokens[0].tolist()
+        count = max(steps, default=0) + 1
+        text = coloured(model.tokenizer, tokens, steps[: len(tokens)], count, mask=model.mask_token_id)
+        figures = (
+            f"{generation.nfe[0]}",
+            f"{generation.tpf[0]:.2f}",
+            f"{outcome.seconds:.2f}",
+            f"{outcomes[0].seconds / outcome.seconds:.2f}",
+        )
+        table.add_row(Text(outcome.planner), text, *figures)
+    console = Console(highlight=False)
+    console.print(table)
+    if console.color_system is not None:
+        console.print(scale())

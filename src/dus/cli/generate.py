@@ -1,0 +1,151 @@
+"""`dus generate`: answers one prompt, or a file of them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dus.cli import InputError, options
+from dus.cli.output import as_json, records, replacing
+from dus.cli.prompts import Prompt, read_prompts, to_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dus.decoding import Generation, Settings
+    from dus.denoisers import MaskedLM
+
+PromptOrLines = Annotated[
+    str,
+    typer.Argument(
+        metavar="PROMPT",
+        show_default=False,
+        help="The prompt; or - for standard input; or a text file, which is one prompt; or a .jsonl file, one prompt "
+        "a line: an object with question, prompt, text or chat messages.",
+    ),
+]
+
+
+def generate(
+    prompt: PromptOrLines,
+    planner: Annotated[str, typer.Option(help="Which positions are written when; `dus planners` lists them.")] = "dus",
+    model: options.Model = None,
+    max_new_tokens: options.MaxNewTokens = 256,
+    block_length: options.BlockLength = 32,
+    temperature: options.Temperature = 0.0,
+    top_p: options.TopP = None,
+    top_k: options.TopK = None,
+    seed: options.Seed = None,
+    cfg_scale: options.CfgScale = 0.0,
+    cache: options.Cache = "none",
+    stop: options.Stop = None,
+    eos: options.Eos = "stop",
+    chat: options.Chat = None,
+    samples: Annotated[int, typer.Option(min=1, help="Answers a prompt.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Answers that are decoded together.")] = 16,
+    dtype: options.Dtype = "auto",
+    device: options.Device = "auto",
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show the blocks of one answer filling in.")] = False,
+    json: options.Json = False,
+    out: Annotated[Path | None, typer.Option(help="Write JSON lines to this file.", show_default=False)] = None,
+) -> None:
+    """Answer a prompt, or each prompt of a .jsonl file in its order.
+
+    The answer goes to standard output, figures and progress to standard error. With --json: one JSON document, or one
+    a line for a .jsonl file.
+    """
+    prompts = read_prompts(prompt)
+    many = prompts[0].line is not None
+    if watch and (many or samples > 1 or json):
+        raise InputError("--watch shows one answer: it goes with one prompt, one sample and no --json")
+    if many and out is not None and out.exists() and out.samefile(prompts[0].file or ""):
+        raise InputError(f"--out {out} is the file of the prompts: name another one")
+    decoding: dict[str, Any] = {
+        "planner": planner,
+        "max_new_tokens": max_new_tokens,
+        "block_length": block_length,
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "seed": seed,
+        "cfg_scale": cfg_scale,
+        "cache": cache,
+        "stop": stop,
+        "eos": eos,
+        "scores": False,
+    }
+    from dus.cli.loading import load_model
+    from dus.decoding import Settings
+
+    settings = Settings(**decoding)  # what is wrong with it is said before the model is loaded
+    with replacing(out) if out else nullcontext() as file:
+        denoiser = load_model(model, dtype=dtype, device=device, revision=revision, trust=trust_remote_code)
+        rows = to_rows(denoiser, prompts, chat=chat, max_new_tokens=max_new_tokens)
+        if watch:
+            generation, seconds = _watched(denoiser, rows, settings, decoding)
+        else:
+            generation, seconds = _decoded(denoiser, rows, settings, {**decoding, "batch_size": batch_size}, samples)
+        found = list(records(prompts, generation, samples))
+        if file is not None:
+            file.writelines(f"{as_json(record)}\n" for record in found)
+    if json:
+        for record in found:
+            typer.echo(as_json(record if many else {**record, "seconds": seconds}))
+    elif not watch and out is None:
+        _print_texts(prompts, generation, samples)
+    if not json and not watch:
+        _print_figures(generation, seconds, out)
+
+
+def _watched(
+    model: MaskedLM, rows: list[Tensor], settings: Settings, decoding: dict[str, Any]
+) -> tuple[Generation, float]:
+    """The answer to the only row, drawn while it comes about; and the seconds it took."""
+    from rich.console import Console
+
+    from dus.cli.watch import Watch
+    from dus.decoding import generate as decode
+
+    with Watch(Console(highlight=False), model, settings) as view:
+        generation = decode(model, rows, progress=view, **decoding)
+        view.finish(generation)
+    return generation, view.seconds
+
+
+def _decoded(
+    model: MaskedLM, rows: list[Tensor], settings: Settings, decoding: dict[str, Any], samples: int
+) -> tuple[Generation, float]:
+    """The answers to all rows, under a progress bar, and the seconds they took."""
+    from dus.cli.progress import PromptsBar
+    from dus.decoding import generate as decode
+
+    began = time.perf_counter()
+    with PromptsBar(len(rows), samples, settings) as bar:
+        generation = decode(model, rows, progress=bar, samples=samples, **decoding)
+    return generation, time.perf_counter() - began
+
+
+def _print_texts(prompts: list[Prompt], generation: Generation, samples: int) -> None:
+    """The answers, each under a line that tells which one it is where there are several."""
+    texts = generation.text or []
+    for row, text in enumerate(texts):
+        prompt, sample = prompts[row // samples], row % samples
+        names = [] if prompt.line is None else [f"line {prompt.line}"]
+        names += [] if samples == 1 else [f"sample {sample + 1}"]
+        if names:
+            typer.echo(f"--- {', '.join(names)}")
+        typer.echo(text)
+
+
+def _print_figures(generation: Generation, seconds: float, out: Path | None) -> None:
+    nfe, tokens = sum(generation.nfe), sum(generation.useful)
+    count = len(generation.nfe)
+    answers = f"{count} answers   " if count > 1 else ""
+    written = f"   {out}" if out else ""
+    typer.echo(f"{answers}NFE {nfe}   TPF {tokens / max(nfe, 1):.2f}   {seconds:.2f} s{written}", err=True)

@@ -1,0 +1,32 @@
+"""The model of a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dus.denoisers import MaskedLM
+
+
+def load_model(
+    name: str | None, *, dtype: str = "auto", device: str = "auto", revision: str | None = None, trust: bool = False
+) -> MaskedLM:
+    """`dus.load`, with transformers' remarks switched off: what matters is raised as a `DenoiserError`.
+
+    Raises:
+        InputError: the model has no tokenizer, so that no text can be read or written.
+    """
+    from rich.console import Console
+
+    from dus.cli import InputError
+
+    with Console(stderr=True).status("starting torch"):
+        from transformers.utils import logging
+
+        from dus.denoisers import load
+
+    logging.set_verbosity_error()
+    model = load(name, dtype=dtype, device=device, revision=revision, trust_remote_code=trust)
+    if model.tokenizer is None:
+        raise InputError(f"{name} has no tokenizer.json, so that no text can be read or written")
+    return model

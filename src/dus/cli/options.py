@@ -1,0 +1,48 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Prompt = Annotated[
+    str,
+    typer.Argument(
+        metavar="PROMPT",
+        show_default=False,
+        help="The prompt; or - for standard input, or a text file, which is one prompt.",
+    ),
+]
+Model = Annotated[
+    str | None, typer.Option(help="Folder of a checkpoint or model id of the Hugging Face hub.", show_default="bundled")
+]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")]
+Dtype = Annotated[str, typer.Option(help="auto, bfloat16, float16 or float32.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the model code that comes with a checkpoint.")
+]
+
+MaxNewTokens = Annotated[int, typer.Option(help="Masks put behind the prompt.")]
+BlockLength = Annotated[int, typer.Option(help="Neighbouring positions that are decoded together.")]
+Temperature = Annotated[float, typer.Option(help="0 takes the likeliest token.")]
+TopP = Annotated[float | None, typer.Option(help="Keep the likeliest tokens that make up this probability.")]
+TopK = Annotated[int | None, typer.Option(help="Keep so many of the likeliest tokens.")]
+Seed = Annotated[int | None, typer.Option(help="Of the draws of tokens.", show_default="drawn")]
+CfgScale = Annotated[float, typer.Option(help="Classifier-free guidance; above 0 a step makes two denoiser calls.")]
+Cache = Annotated[str, typer.Option(help="How much is recomputed at each step: none (that is, all), prefix, dual, …")]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="End the answer before this string; may be repeated.", show_default=False),
+]
+Eos = Annotated[str, typer.Option(help="At the end token: stop, or ignore it and write the full length.")]
+Chat = Annotated[
+    bool | None,
+    typer.Option(
+        "--chat/--no-chat",
+        help="Put the prompt in the model's chat template.",
+        show_default="where the model has one",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

@@ -1,0 +1,57 @@
+"""The progress bar over many prompts."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from dus.decoding import Step
+    from dus.decoding.settings import Settings
+
+
+class PromptsBar:
+    """A bar on standard error, which counts prompts: a `progress` function of `dus.generate`, a context manager.
+
+    Where standard error is no terminal, or there is one answer only, nothing is shown.
+
+    Args:
+        prompts: how many.
+        samples: answers to each.
+        settings: of the generation.
+    """
+
+    def __init__(self, prompts: int, samples: int, settings: Settings) -> None:
+        console = Console(stderr=True)
+        columns = (BarColumn(), TextColumn("{task.completed:.0f} of {task.total} prompts"), TimeElapsedColumn())
+        self.bar = Progress(
+            *columns,
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=prompts * samples == 1 or not console.is_terminal,
+        )
+        self.task = self.bar.add_task("prompts", total=prompts)
+        self.samples, self.length = samples, settings.max_new_tokens
+        self.before: int = 0
+        self.batch: set[int] = set()
+
+    def __enter__(self) -> PromptsBar:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self, step: Step) -> None:
+        """Count the batches before, and of this one the blocks that are through."""
+        if not self.batch.issuperset(step.rows):
+            self.before += len(self.batch)
+            self.batch = set(step.rows)
+        done = self.before + len(self.batch) * step.start / max(self.length, 1)
+        self.bar.update(self.task, completed=done / self.samples)

@@ -1,0 +1,160 @@
+"""From the PROMPT argument to prompts: a text, standard input, a text file, or a file of JSON lines."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dus.cli import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dus.denoisers import MaskedLM
+
+FIELDS = ("question", "prompt", "text")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt: a text or chat messages, and the line it stands in where it is one of many in a file."""
+
+    content: str | list[dict[str, str]]
+    line: int | None = None
+    file: str | None = None
+
+    @property
+    def place(self) -> str:
+        """How an error message begins."""
+        return "" if self.line is None else f"{self.file}, line {self.line}: "
+
+
+def read_prompts(argument: str) -> list[Prompt]:
+    """The prompts that an argument names, at least one; those of a `.jsonl` file have a line.
+
+    Raises:
+        InputError: a file that is missing, is no text or holds no prompt, or an empty prompt.
+    """
+    if argument == "-":
+        stream = getattr(sys.stdin, "buffer", None)
+        if stream is None:
+            raise InputError("standard input is closed: there is no prompt to read")
+        return [_whole(_decoded(stream.read(), "standard input"), "standard input")]
+    path = _file(argument)
+    if path is None:
+        return [_whole(argument, "the prompt")]
+    text = _decoded(path.read_bytes(), argument)
+    if path.suffix != ".jsonl":
+        return [_whole(text, argument)]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not lines:
+        raise InputError(f"{argument} holds no prompts: it is empty")
+    return [_from_line(argument, number, line) for number, line in lines]
+
+
+def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_new_tokens: int) -> list[Tensor]:
+    """The token row of each prompt, all known to fit the model before the first one is decoded.
+
+    Raises:
+        GenerationError: naming the line; where prompts are too long, the line of the longest one.
+    """
+    from dus.decoding import GenerationError
+    from dus.decoding.canvas import lay_out
+    from dus.decoding.prompts import to_rows as tokenize
+
+    rows: list[Tensor] = []
+    for prompt in prompts:
+        try:
+            rows += tokenize(model, [prompt.content], chat=chat)  # type: ignore[arg-type]
+        except GenerationError as error:
+            raise GenerationError(f"{prompt.place}{error}") from None
+    longest = max(range(len(rows)), key=lambda row: len(rows[row]))
+    try:
+        lay_out(
+            [rows[longest]],
+            mask_token_id=model.mask_token_id,
+            max_new_tokens=max_new_tokens,
+            context=model.max_length,
+            device="cpu",
+        )
+    except GenerationError as error:
+        raise GenerationError(f"{prompts[longest].place}{error}") from None
+    return rows
+
+
+def _file(argument: str) -> Path | None:
+    """The file that an argument names; None where it is the prompt itself.
+
+    Raises:
+        InputError: it names a folder, or a file that does not exist.
+    """
+    path = Path(argument)
+    if not argument.strip():
+        return None
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except (OSError, ValueError):  # too long for a path, or with characters that no path has
+        return None
+    if is_file:
+        return path
+    if is_folder:
+        raise InputError(f"{argument} is a folder: name a file in it, or give the prompt on standard input (-)")
+    if re.fullmatch(r"\S+\.(jsonl|json|txt|md)", argument):
+        raise InputError(f"there is no file {argument}")
+    return None
+
+
+def _decoded(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} is no UTF-8 text: byte {error.start} is {data[error.start]:#04x}") from None
+
+
+def _whole(text: str, source: str) -> Prompt:
+    """A prompt of a whole text, without the line break that ends a file."""
+    text = re.sub(r"\r?\n\Z", "", text)
+    if not text.strip():
+        raise InputError(f"{source} is empty: a prompt needs at least one character")
+    return Prompt(text)
+
+
+def _from_line(file: str, number: int, line: str) -> Prompt:
+    """The prompt in a line of JSON.
+
+    Raises:
+        InputError: naming the line and what is wrong with it.
+    """
+    place = f"{file}, line {number}: "
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{place}no valid JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{place}an object with {_either()} is needed, not {line.strip()[:40]}")
+    if "messages" in record:
+        if not _are_messages(record["messages"]):
+            raise InputError(f"{place}messages are a list of objects, each with a text in role and in content")
+        return Prompt(record["messages"], number, file)
+    name = next((name for name in FIELDS if name in record), None)
+    if name is None:
+        raise InputError(f"{place}it has {', '.join(record) or 'no fields'}, but none of {_either()}")
+    if not isinstance(record[name], str) or not record[name].strip():
+        raise InputError(f"{place}{name} has to be a text that is not empty")
+    return Prompt(record[name], number, file)
+
+
+def _are_messages(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(_is_message(message) for message in value)
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("role", "content"))
+
+
+def _either() -> str:
+    return f"{', '.join(FIELDS)} or messages"

@@ -1,0 +1,39 @@
+"""`dus train`: makes the bundled model, or one like it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; empty or new, unless --resume.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps in total (default 10000).")] = None,
+    decay: Annotated[
+        int | None, typer.Option(min=0, help="Over so many last steps the learning rate falls (default: 15% of them).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the weights and the problems (default 0).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Two minutes of a small model; exit code 1 if it learns nothing.")
+    ] = False,
+) -> None:
+    """Train a small masked diffusion model on generated word problems; OUT/model is then what `dus.load` takes.
+
+    A run ends early with a short decay: `--resume --steps NOW+800 --decay 800`.
+    """
+    from dus.training import check as checking
+    from dus.training import run
+
+    if check:
+        with tempfile.TemporaryDirectory() as folder:
+            learned, report = checking.check((out or Path(folder)) / "check", seed or 0)
+        typer.echo(f"{'learned' if learned else 'learned nothing'}: {report}")
+        raise typer.Exit(0 if learned else 1)
+    if out is None:
+        raise typer.BadParameter("name the folder of the run", param_hint="--out")
+    settings = run.chosen(out, steps=steps, decay=decay, seed=seed, resume=resume)
+    typer.echo(f"trained: {run.train(out, settings, resume=resume)}")

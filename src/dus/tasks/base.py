@@ -1,0 +1,63 @@
+"""What a task is: problems without end, fixed held-out sets, and a score for any text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+LEVELS = (1, 2, 3)
+HELD_OUT_SIZES = (500, 2000)
+
+
+class TaskError(ValueError):
+    """A task, level or size that does not exist; the message names those that do."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem with its worked solution.
+
+    `question` is what the model is asked, `solution` a full correct answer text, `answer` the part of it that is
+    scored, `level` the difficulty (1 is the easiest).
+    """
+
+    question: str
+    solution: str
+    answer: str
+    level: int
+
+
+class Task(Protocol):
+    """The contract of a task: three methods and a name, no model and no tensor."""
+
+    name: str
+
+    def problems(self, level: int, seed: int) -> Iterator[Problem]:
+        """Training problems without end, the same for the same seed, none with a question of a held-out set."""
+        ...
+
+    def held_out(self, level: int, size: int = 500) -> tuple[Problem, ...]:
+        """The fixed evaluation set: `size` of `HELD_OUT_SIZES` problems, distinct questions, always the same ones.
+
+        The smaller set is the beginning of the larger one.
+        """
+        ...
+
+    def score(self, problem: Problem, text: str) -> bool:
+        """Whether `text`, what a model answered, solves the problem. Takes any text and never raises."""
+        ...
+
+
+def check_level(level: int) -> int:
+    """`level` if it exists, else a TaskError that lists the levels."""
+    if level not in LEVELS:
+        raise TaskError(f"no level {level!r}: the levels are {', '.join(map(str, LEVELS))}")
+    return level
+
+
+def check_size(size: int) -> int:
+    """`size` if there is a held-out set of that size, else a TaskError that lists the sizes."""
+    if size not in HELD_OUT_SIZES:
+        raise TaskError(f"no held-out set of {size!r} problems: the sizes are {', '.join(map(str, HELD_OUT_SIZES))}")
+    return size

@@ -1,0 +1,61 @@
+"""Exact and estimated information quantities of unmasking schedules, on sources whose every conditional is known.
+
+All entropies, informations and divergences are in nats.
+"""
+
+from dus.theory.adaptive import Estimate, planner_divergence, sampled_law, true_law
+from dus.theory.best import BestSchedules, best_schedules, local_search
+from dus.theory.bound import Decay, decay
+from dus.theory.chains import TheoryError, mixing_rate, period, stationary
+from dus.theory.denoiser import MarkovDenoiser
+from dus.theory.entropies import all_entropies, entropy, entropy_of
+from dus.theory.randoms import random_hidden, random_markov, random_variable_order
+from dus.theory.sampling import sampled_conditionals, sampled_divergence, schedule_divergence
+from dus.theory.schedules import (
+    StepGap,
+    conditionals,
+    contiguous,
+    divergence,
+    equal_sizes,
+    schedule_of,
+    step_gaps,
+)
+from dus.theory.sources import Source, from_tokens, hidden, markov, variable_order
+
+__all__ = [
+    "BestSchedules",
+    "Decay",
+    "Estimate",
+    "MarkovDenoiser",
+    "Source",
+    "StepGap",
+    "TheoryError",
+    "all_entropies",
+    "best_schedules",
+    "conditionals",
+    "contiguous",
+    "decay",
+    "divergence",
+    "entropy",
+    "entropy_of",
+    "equal_sizes",
+    "from_tokens",
+    "hidden",
+    "local_search",
+    "markov",
+    "mixing_rate",
+    "period",
+    "planner_divergence",
+    "random_hidden",
+    "random_markov",
+    "random_variable_order",
+    "sampled_conditionals",
+    "sampled_divergence",
+    "sampled_law",
+    "schedule_divergence",
+    "schedule_of",
+    "stationary",
+    "step_gaps",
+    "true_law",
+    "variable_order",
+]

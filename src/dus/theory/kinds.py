@@ -1,0 +1,61 @@
+"""The sources that the report looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dus.theory.randoms import random_hidden, random_markov, random_variable_order
+from dus.theory.sources import Source, from_tokens
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A family of random sources.
+
+    Attributes:
+        name: what the report calls it.
+        vocab: tokens in the studies that can afford them; 2 in the others.
+        build: of a vocabulary size, a mixing rate and a seed, the source.
+    """
+
+    name: str
+    vocab: int
+    build: Callable[[int, float, int], Source]
+
+    def source(self, rate: float, seed: int, vocab: int | None = None) -> Source:
+        """The draw of this seed, at this mixing rate."""
+        return self.build(vocab or self.vocab, rate, seed)
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("first order", 8, lambda vocab, rate, seed: random_markov(vocab, 1, rate, seed=seed)),
+        Kind("second order, sticky", 3, lambda vocab, rate, seed: random_markov(vocab, 2, rate, lag=1, seed=seed)),
+        Kind("second order, two strands", 3, lambda vocab, rate, seed: random_markov(vocab, 2, rate, lag=2, seed=seed)),
+        Kind("third order, sticky", 2, lambda vocab, rate, seed: random_markov(vocab, 3, rate, lag=1, seed=seed)),
+        Kind(
+            "third order, three strands", 2, lambda vocab, rate, seed: random_markov(vocab, 3, rate, lag=3, seed=seed)
+        ),
+        Kind("variable order", 2, lambda vocab, rate, seed: random_variable_order(vocab, 3, rate, seed=seed)),
+        Kind("hidden chain", 2, lambda vocab, rate, seed: random_hidden(4, vocab, rate, noise=0.3, seed=seed)),
+    )
+}
+"""A strand is every second (third) position: at high rates each is a slow chain of its own. Sticky repeats itself."""
+
+
+def vowels(order: int = 4) -> Source:
+    """Vowels and all else in English, as Markov counted them in Russian (1913): two tokens.
+
+    The text is that of Python's own language reference, which is installed with it.
+
+    Args:
+        order: of the chain.
+    """
+    from pydoc_data.topics import topics
+
+    text = " ".join(" ".join(topics[name].lower().split()) for name in sorted(topics))
+    return from_tokens(np.array([letter in "aeiou" for letter in text], dtype=np.int64), 2, order, name="vowels")

@@ -1,0 +1,1 @@
+"""Trains small denoisers on generated problems; the bundled model is made here."""

@@ -1,0 +1,195 @@
+"""One training run in a folder.
+
+`settings.json` and `tokenizer/` are written first, `checkpoint-N/` is what a run resumes from, `log.jsonl` what was
+measured when, and `model/` the result: the averaged weights in LLaDA's format with their card.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dus.tasks import LEVELS, TASKS
+from dus.training.model import BUNDLED, Size
+
+if TYPE_CHECKING:
+    from dus.training.trainer import DenoiserTrainer
+
+
+class TrainingError(ValueError):
+    """A run that cannot be started or resumed as asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is: equal settings give the same batches.
+
+    `steps` optimizer steps of `tokens_per_batch` tokens; the learning rates fall over the last `decay` of them. Both
+    may be changed when a run is resumed: a run is ended early by a resume with a small `steps` and `decay`.
+    `judged` held-out problems a level are decoded at the end, `tried` of levels 1 and 2 every `try_every` steps.
+    """
+
+    steps: int = 10_000
+    decay: int = 1_500
+    seed: int = 0
+    size: Size = BUNDLED
+    warmup: int = 100
+    tokens_per_batch: int = 8192
+    matrix_lr: float = 0.02
+    other_lr: float = 0.01
+    log_every: int = 20
+    save_every: int = 200
+    probe_every: int = 200
+    try_every: int = 1000
+    tried: int = 64
+    judged: int = 500
+
+
+def train(folder: Path, settings: Settings, *, resume: bool = False) -> Path:
+    """Trains in `folder` until `settings.steps` and returns the folder of the exported model.
+
+    With `resume` the newest complete checkpoint is continued, with the same batches that an unbroken run would have
+    seen; a run that has all its steps is only exported again. Raises TrainingError when there is nothing to resume, when other settings than the numbers of steps differ
+    from the begun run's, or when a new run would write into a folder that is not empty.
+    """
+    checkpoint = newest_checkpoint(folder)
+    if resume:
+        _check_resumable(folder, settings, checkpoint)
+    elif folder.exists() and any(folder.iterdir()):
+        raise TrainingError(f"{folder} is not empty: resume the run in it or name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
+    run = prepare(folder, settings, checkpoint)
+    if checkpoint is None or _step_of(checkpoint) < settings.steps:
+        run.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return finish(folder, settings, run)
+
+
+def stored_settings(folder: Path) -> Settings:
+    """The settings of the run in `folder`; TrainingError where there is none."""
+    try:
+        fields = json.loads((folder / "settings.json").read_text())
+        return Settings(**{**fields, "size": Size(**fields["size"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(f"{folder} holds no training run: {error}") from None
+
+
+def chosen(folder: Path, *, steps: int | None, decay: int | None, seed: int | None, resume: bool) -> Settings:
+    """The settings of a run to be begun, or of the one in `folder` to be resumed, None leaving them as they are.
+
+    Where only `steps` is given, the learning rates fall over the last 15% of them.
+    """
+    settings = stored_settings(folder) if resume else Settings()
+    if decay is None and steps is not None:
+        decay = round(0.15 * steps)
+    return replace(
+        settings,
+        steps=settings.steps if steps is None else steps,
+        decay=settings.decay if decay is None else decay,
+        seed=settings.seed if seed is None else seed,
+    )
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: the Trainer writes `trainer_state.json` last."""
+    done = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(done, key=_step_of, default=None)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _check_resumable(folder: Path, settings: Settings, checkpoint: Path | None) -> None:
+    if checkpoint is None:
+        raise TrainingError(f"nothing to resume: {folder} has no complete checkpoint")
+    if _step_of(checkpoint) > settings.steps:
+        raise TrainingError(f"{checkpoint.name} in {folder} is already past {settings.steps} steps")
+    stored = stored_settings(folder)
+    for name in ("seed", "size", "tokens_per_batch"):
+        if getattr(stored, name) != getattr(settings, name):
+            raise TrainingError(f"the run in {folder} has {name} {getattr(stored, name)}: it cannot change")
+
+
+def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> DenoiserTrainer:
+    """The trainer of a run, at its beginning or at a checkpoint."""
+    from transformers import AutoTokenizer
+
+    from dus.training import data, measure, model, tokenizer, trainer
+
+    words = folder / "tokenizer"
+    if not checkpoint:
+        tokenizer.build().save_pretrained(words)
+    vocabulary = AutoTokenizer.from_pretrained(words)
+    network = model.build(settings.size, vocabulary, settings.seed)
+    task = TASKS["arithmetic"]
+    run = trainer.DenoiserTrainer(
+        model=network,
+        args=_arguments(folder, settings),
+        train_dataset=data.Batches(
+            vocabulary,
+            tuple(TASKS.values()),
+            seed=settings.seed,
+            start=_step_of(checkpoint) if checkpoint else 0,
+            tokens_per_batch=settings.tokens_per_batch,
+        ),
+        data_collator=_the_batch,
+        warmup=settings.warmup,
+        decay=settings.decay,
+        matrix_lr=settings.matrix_lr,
+        other_lr=settings.other_lr,
+    )
+    if checkpoint:
+        run.average.load(checkpoint)
+    run.add_callback(measure.Journal(folder / "log.jsonl"))
+    run.add_callback(measure.Probing(run, measure.Probe(vocabulary, task), settings.probe_every))
+    run.add_callback(measure.Trying(run, vocabulary, task, settings.try_every, settings.tried))
+    return run
+
+
+def finish(folder: Path, settings: Settings, run: DenoiserTrainer) -> Path:
+    """Exports the averaged weights to `folder/model`, with a card that tells their accuracies."""
+    from transformers import AutoTokenizer
+
+    from dus.training import card, export
+    from dus.training.accuracy import accuracy
+
+    vocabulary = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    with run.average.swapped_into(run.model) as network:
+        model = export.as_llada(network, vocabulary)
+    right = {level: accuracy(model, TASKS["arithmetic"], level, settings.judged) for level in LEVELS}
+    text = card.write(folder, settings, model.model.num_parameters(), len(vocabulary), right)
+    export.save(model, folder / "model", text)
+    return folder / "model"
+
+
+def _the_batch(batches: list[dict[str, Any]]) -> dict[str, Any]:
+    """The data set gives whole batches, so the Trainer's batches hold one."""
+    return batches[0]
+
+
+def _arguments(folder: Path, settings: Settings) -> Any:
+    import torch
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=settings.steps,
+        per_device_train_batch_size=1,
+        bf16=True,
+        use_cpu=not torch.accelerator.is_available(),
+        max_grad_norm=1.0,
+        logging_steps=settings.log_every,
+        logging_first_step=True,
+        save_steps=settings.save_every,
+        save_total_limit=3,
+        ignore_data_skip=True,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        report_to=[],
+        disable_tqdm=not sys.stderr.isatty(),
+        seed=settings.seed,
+    )

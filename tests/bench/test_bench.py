@@ -1,0 +1,92 @@
+"""The benchmark measures what it says: the same tokens, the same calls, shares that add up."""
+
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from dus.bench.measure import Bench, Setting
+from dus.bench.shapes import SHAPES, random_model
+from dus.bench.timing import Watched, side_by_side
+from dus.denoisers import DenoiserError
+
+
+@pytest.fixture(scope="module")
+def model():
+    made = random_model("llada-8b", 1 / 64, dtype=torch.float32, device="cpu")
+    with torch.no_grad():
+        made.model.lm_head.weight *= 30  # far from ties
+    return made
+
+
+SMALL = Setting(prompt=12, new=32, block_length=16, repeats=1)
+
+
+@pytest.mark.parametrize("planner", ["dus", "confidence(steps=4)", "eb(gamma=8)", "cb(tau=0.01)"])
+def test_the_textbook_loop_and_generate_write_the_same_tokens(model, planner):
+    bench = Bench(model, Setting(planner=planner, batch=2, prompt=12, new=32, block_length=16))
+    for ours, theirs in zip(bench.tokens("none"), bench._textbook(), strict=True):
+        assert ours.tolist() == theirs.tolist()
+
+
+def test_a_run_reports_every_way(model):
+    found = Bench(model, SMALL).run(["none", "dual", "touched"])
+    lines = {line["name"]: line for line in found["lines"]}
+    assert list(lines) == ["textbook", "none", "dual", "touched"]
+    assert lines["none"]["agreement"] == 1
+    for name in ("none", "dual", "touched"):
+        line = lines[name]
+        assert line["nfe"] == 8
+        assert line["tpf"] == 4
+        assert line["denoiser"] + line["planner"] + line["rest"] == pytest.approx(1)
+        assert min(line["seconds"], line["first_block"], line["over_floor"]) > 0
+    assert found["machine"]["parameters"] == sum(weights.numel() for weights in model.model.parameters())
+
+
+@pytest.mark.parametrize("cache", ["none", "prefix", "dual", "block", "touched"])
+def test_the_floor_makes_the_same_calls(model, cache):
+    bench, watched = Bench(model, SMALL), Watched(model)
+    bench.tokens(cache, model=watched)
+    again = Watched(model)
+    replayed, watched.inner = list(watched.calls), again
+    watched.replay()
+    assert [call.read.shape for call in again.calls] == [call.read.shape for call in replayed]
+    computed = [None if call.positions is None else call.positions.tolist() for call in replayed]
+    assert [None if call.positions is None else call.positions.tolist() for call in again.calls] == computed
+
+
+def test_a_scaled_shape_keeps_its_proportions():
+    config = random_model("llada-8b", 1 / 16, dtype=torch.float32, device="meta").model.config
+    full = SHAPES["llada-8b"]
+    assert config.hidden_size * 16 == full["d_model"]
+    assert config.num_hidden_layers * 16 == full["n_layers"]
+    assert config.intermediate_size * 16 == full["mlp_hidden_size"]
+    assert config.vocab_size * 16 == full["vocab_size"]
+
+
+@pytest.mark.parametrize(("shape", "scale", "named"), [("llama", 1.0, "llada-8b"), ("llada-8b", 0.0, "above 0")])
+def test_a_wrong_shape_is_named(shape, scale, named):
+    with pytest.raises(DenoiserError, match=named):
+        random_model(shape, scale, dtype=torch.float32, device="cpu")
+
+
+def test_rounds_take_the_median():
+    ticks = iter([0.0, 1.0, 1.0, 4.0, 4.0, 6.0])
+    from dus.bench import timing
+
+    kept, timing.now = timing.now, lambda: next(ticks)
+    try:
+        assert side_by_side({"a": lambda: None}, 3) == {"a": 2.0}
+    finally:
+        timing.now = kept
+
+
+def test_the_command_prints_json_and_writes_it(tmp_path):
+    from dus.cli.app import app
+
+    file = tmp_path / "bench.json"
+    options = ["--shape", "llada-8b", "--scale", "0.015625", "--prompt", "8", "--new", "16", "--repeats", "1"]
+    run = CliRunner().invoke(app, ["bench", *options, "--cache", "dual", "--json", "--out", str(file)])
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["lines"] == json.loads(file.read_text())["lines"]

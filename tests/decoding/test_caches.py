@@ -1,0 +1,149 @@
+"""What a cache mode recomputes, and that it keeps its books."""
+
+import json
+
+import pytest
+import torch
+
+import dus
+from dus.decoding.caches import MODES, ColumnCache, KeptStates
+from dus.decoding.canvas import lay_out
+from dus.denoisers import Checkpoint, DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM
+
+from .goldens import checkpoint, traced
+
+PLANNERS = ["dus", "confidence(steps=3)", "dus | deferred(threshold=0.5)", "eb(gamma=6) | spaced(gap=4)", "saber"]
+
+
+def small(family, layers):
+    torch.manual_seed(3)
+    sizes = {"hidden_size": 32, "num_hidden_layers": layers, "num_attention_heads": 4, "intermediate_size": 64}
+    config, model = (LladaConfig, LladaForMaskedLM) if family == "llada" else (DreamConfig, DreamForMaskedLM)
+    made = model(config(**sizes, num_key_value_heads=4, vocab_size=64, max_position_embeddings=256, mask_token_id=2))
+    with torch.no_grad():
+        for weights in made.parameters():
+            weights.normal_(std=0.3)
+    return Checkpoint(made.eval())
+
+
+@pytest.fixture(scope="module", params=["llada", "dream"])
+def one_layer(request):
+    return small(request.param, 1)
+
+
+@pytest.fixture(scope="module", params=["llada", "dream"])
+def two_layers(request):
+    return small(request.param, 2)
+
+
+def prompts(*lengths):
+    drawn = torch.Generator().manual_seed(1)
+    return [torch.randint(3, 64, (length,), generator=drawn) for length in lengths]
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+@pytest.mark.parametrize("cache", MODES)
+def test_with_one_layer_every_mode_is_exact(one_layer, planner, cache):
+    """Keys and values of a first layer depend on no other token, so only a column left out by mistake could differ."""
+    settings = {"planner": planner, "max_new_tokens": 27, "block_length": 8}
+    rows = prompts(5, 1, 12, 7)
+    exact = dus.generate(one_layer, rows, **settings)
+    cached = dus.generate(one_layer, rows, **settings, cache=cache)
+    assert [row.tolist() for row in cached.tokens] == [row.tolist() for row in exact.tokens]
+    assert cached.nfe == exact.nfe
+
+
+@pytest.mark.parametrize("cache", MODES)
+def test_with_one_layer_infilling_guidance_and_empty_prompts_are_exact_too(one_layer, cache):
+    rows = prompts(20, 20)
+    rows[0][[3, 4, 9, 17]] = 2
+    rows[1][[0, 11, 12, 13, 19]] = 2
+    for planner in ("dus", "saber", "cb(tau=0.2)"):
+        settings = {"planner": planner, "max_new_tokens": 9, "block_length": 6, "cfg_scale": 0.7}
+        exact = dus.generate(one_layer, [*rows, torch.tensor([], dtype=torch.long)], **settings)
+        cached = dus.generate(one_layer, [*rows, torch.tensor([], dtype=torch.long)], **settings, cache=cache)
+        assert [row.tolist() for row in cached.tokens] == [row.tolist() for row in exact.tokens]
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+@pytest.mark.parametrize("cache", MODES)
+def test_a_row_in_a_batch_equals_the_row_alone(two_layers, planner, cache):
+    settings = {"planner": planner, "max_new_tokens": 20, "block_length": 8, "cache": cache}
+    rows = prompts(4, 9, 1)
+    together = dus.generate(two_layers, rows, **settings)
+    for number, row in enumerate(rows):
+        alone = dus.generate(two_layers, [row], **settings)
+        assert alone.tokens[0].tolist() == together.tokens[number].tolist()
+        assert alone.nfe[0] == together.nfe[number]
+
+
+@pytest.mark.parametrize("cache", ["prefix", "dual"])
+def test_a_block_opens_with_keys_and_values_as_if_recomputed(two_layers, cache, monkeypatch):
+    seen = []
+    logits = Checkpoint.logits
+
+    def checked(self, canvas, *, read, attention_mask=None, cache=None):
+        answer = logits(self, canvas, read=read, attention_mask=attention_mask, cache=cache)
+        if cache is not None and cache.positions.shape[-1] == canvas.shape[1]:
+            fresh = ColumnCache()
+            fresh.positions = cache.positions
+            logits(self, canvas, read=read, attention_mask=attention_mask, cache=fresh)
+            for kept, anew in zip(cache.keys + cache.values, fresh.keys + fresh.values, strict=True):
+                torch.testing.assert_close(kept, anew)
+            seen.append(1)
+        return answer
+
+    monkeypatch.setattr(Checkpoint, "logits", checked)
+    dus.generate(two_layers, prompts(6, 3), max_new_tokens=24, block_length=8, cache=cache)
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_the_columns_that_each_mode_computes(shift):
+    """A prompt of 10, blocks of 4; the schedule is positions 0, then 2, then 1 and 3."""
+    steps = [[0], [2], [1, 3]]
+    computed = {mode: [] for mode in MODES}
+    for mode, columns in computed.items():
+        canvas = lay_out([torch.arange(10) + 5], mask_token_id=2, max_new_tokens=8, context=None, device="cpu")
+        states = KeptStates(mode, canvas, shift=shift, copies=1)
+        for start in (0, 4):
+            masked = torch.ones(1, 4, dtype=torch.bool)
+            for step in steps:
+                read = torch.zeros(1, 4, dtype=torch.bool)
+                read[0, step] = True
+                columns.append(states.before_call(torch.arange(1), start, masked, read).positions.tolist())
+                states.cache.keys = [None]  # as if a forward had been
+                masked = masked & ~read
+    spans = {
+        "prefix": [(0, 18), (10, 18), (10, 18), (0, 18), (14, 18), (14, 18)],
+        "dual": [(0, 18), (10, 14), (10, 14), (0, 18), (14, 18), (14, 18)],
+        "block": [(0, 18), (10, 14), (10, 14), (10, 18), (14, 18), (14, 18)],
+    }
+    for mode, expected in spans.items():
+        assert computed[mode] == [list(range(first and first - shift, stop)) for first, stop in expected]
+    everything = list(range(18))
+    expected = [everything, [10, 12], [11, 12, 13], [11, 13, 14], [14, 16], [15, 16, 17]]
+    if shift:
+        expected = [everything, [10, 11, 12], [10, 11, 12, 13], [11, 13, 14], [14, 15, 16], [14, 15, 16, 17]]
+    assert computed["touched"] == expected
+
+
+def test_cached_golden_traces_come_out_token_for_token():
+    """The published loops call once more in a block that its first call finished; that call need not be made."""
+    for folder in traced():
+        cached = [trace for trace in json.loads((folder / "traces.json").read_text()) if "_cache" in trace["algo"]]
+        assert cached
+        for trace in cached:
+            width = trace["block_length"]
+            result = dus.generate(
+                checkpoint(folder),
+                [torch.tensor(trace["prompt"])],
+                planner=f"cb(tau={trace['threshold']})",
+                max_new_tokens=trace["gen_length"],
+                block_length=width,
+                eos="ignore",
+                cache=trace["algo"].removeprefix("threshold+").removesuffix("_cache"),
+            )
+            spare = sum(len(block.unique()) == 1 for block in result.trace.step[0].split(width))
+            assert result.tokens[0].tolist() == trace["output"]
+            assert result.nfe[0] + spare == trace["nfe"]

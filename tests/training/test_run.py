@@ -1,0 +1,237 @@
+import json
+import math
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dus.tasks import TASKS
+from dus.training import card, export, run
+from dus.training.accuracy import ANSWER_TOKENS, Accuracy, accuracy
+from dus.training.model import Size, build, masked_logits
+from dus.training.run import Settings, TrainingError
+
+TINY = Settings(
+    steps=6,
+    decay=2,
+    size=Size(width=16, layers=2, heads=2, mlp=32),
+    warmup=2,
+    tokens_per_batch=512,
+    log_every=1,
+    save_every=3,
+    probe_every=3,
+    try_every=6,
+    tried=1,
+    judged=1,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of an unbroken tiny run."""
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    run.train(folder, TINY)
+    return folder
+
+
+def test_a_killed_run_resumes_exactly_where_it_was(finished, tmp_path):
+    folder = tmp_path / "broken"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "checkpoint-6")
+    shutil.rmtree(folder / "model")
+    (folder / "checkpoint-5").mkdir()
+    (folder / "checkpoint-5" / "model.safetensors").write_bytes(b"killed while writing")
+    run.train(folder, TINY, resume=True)
+    for name in ("checkpoint-6/model.safetensors", "checkpoint-6/average.safetensors", "model/model.safetensors"):
+        ours, theirs = load_file(folder / name), load_file(finished / name)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_finished_run_resumed_only_exports_again(finished, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "model")
+    run.train(folder, TINY, resume=True)
+    ours, theirs = (load_file(path / "model/model.safetensors") for path in (folder, finished))
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert card.entries(folder) == card.entries(finished)
+
+
+def test_the_log_has_losses_bounds_and_accuracies(finished):
+    log = card.entries(finished)
+    assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3, 4, 5, 6]
+    measured = [entry for entry in log if "equations" in entry]
+    assert [entry["step"] for entry in measured] == [3, 6]
+    for entry in measured:
+        assert entry["bound_level_1"] == pytest.approx(math.log(1024), abs=1.5)
+        assert 0 <= entry["result_level_3"] <= 1
+    assert [entry["step"] for entry in log if "accuracy_level_2" in entry] == [6]
+
+
+def test_the_result_is_a_llada_checkpoint_of_the_averaged_weights(finished):
+    import dus.denoisers
+
+    folder = finished / "model"
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    config = json.loads((folder / "config.json").read_text())
+    expected = {"model_type": "llada", "d_model": 16, "n_layers": 2, "n_heads": 2, "mlp_hidden_size": 32}
+    assert expected.items() <= config.items()
+    assert (config["max_sequence_length"], config["weight_tying"], config["rope_theta"]) == (512, False, 10000.0)
+    weights = load_file(folder / "model.safetensors")
+    assert "model.transformer.blocks.1.ff_out.weight" in weights
+    assert {w.dtype for w in weights.values()} == {torch.bfloat16}
+    assert torch.equal(weights["model.transformer.wte.weight"], weights["model.transformer.ff_out.weight"])
+    loaded = dus.denoisers.load(folder, dtype="float32")
+    assert loaded.mask_token_id == loaded.tokenizer.mask_token_id
+    network = build(TINY.size, loaded.tokenizer, seed=0).eval()
+    averaged = load_file(finished / "checkpoint-6/average.safetensors")
+    network.load_state_dict({k: v.bfloat16() for k, v in averaged.items()}, strict=False)  # the head is tied
+    canvas = torch.full((2, 9), loaded.mask_token_id)
+    with torch.no_grad():
+        ours = loaded.logits(canvas, read=torch.arange(9)).flatten(0, 1)
+        theirs = masked_logits(network, canvas, canvas == loaded.mask_token_id)
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_the_card_tells_what_was_done(finished):
+    text = (finished / "model" / "README.md").read_text()
+    assert "dus train --out DIR --steps 6 --decay 2 --seed 0" in text
+    assert "6 steps of 512 tokens" in text
+    for level in (1, 2, 3):
+        assert f"| {level} | 1 | " in text
+    assert str(finished) not in text
+
+
+def test_saving_replaces_an_older_result_as_a_whole(finished, tmp_path):
+    import dus.denoisers
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "stale").touch()
+    export.save(dus.denoisers.load(finished / "model", dtype="bfloat16"), folder, "a card")
+    assert (folder / "README.md").read_text() == "a card"
+    assert not (folder / "stale").exists()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_attention_goes_both_ways(finished):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
+    network = build(TINY.size, tokenizer, seed=0).eval()
+    tokens = torch.randint(4, 1000, (1, 12))
+    other = tokens.clone()
+    other[0, -1] = 4 + (other[0, -1] - 3) % 900
+    with torch.no_grad():
+        change = network(tokens).logits[0, 0] - network(other).logits[0, 0]
+    assert change.abs().max() > 0
+
+
+def test_the_end_token_is_learned_though_it_pads(finished):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
+    network = build(TINY.size, tokenizer, seed=0)
+    assert network.model.embed_tokens.weight[tokenizer.eos_token_id].abs().sum() > 0
+    network(torch.tensor([[tokenizer.eos_token_id, 5]])).logits.sum().backward()
+    assert network.model.embed_tokens.weight.grad[tokenizer.eos_token_id].abs().sum() > 0
+
+
+def test_the_loss_is_the_mean_of_the_rows_means(finished):
+    from torch.nn.functional import cross_entropy
+    from transformers import AutoTokenizer
+
+    from dus.training.data import Batches
+
+    trainer = run.prepare(finished, TINY, finished / "checkpoint-6")
+    tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
+    batch = Batches(tokenizer, tuple(TASKS.values()), seed=1, tokens_per_batch=512).batch(0)
+    network = trainer.model.eval()
+    with torch.no_grad():
+        logits = network(batch["tokens"].masked_fill(batch["masked"], tokenizer.mask_token_id)).logits
+        rows = [
+            cross_entropy(row_logits[masked], tokens[masked])
+            for row_logits, tokens, masked in zip(logits, batch["tokens"], batch["masked"], strict=True)
+        ]
+        loss = trainer.compute_loss(network, batch)
+    assert float(loss) == pytest.approx(float(torch.stack(rows).mean()), rel=0.02)
+
+
+def test_what_cannot_be_started_or_resumed_gets_a_sentence(finished, tmp_path):
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        run.train(tmp_path / "none", TINY, resume=True)
+    with pytest.raises(TrainingError, match="not empty"):
+        run.train(finished, TINY)
+    with pytest.raises(TrainingError, match="past 2 steps"):
+        run.train(finished, replace(TINY, steps=2), resume=True)
+    with pytest.raises(TrainingError, match="has seed 0"):
+        run.train(finished, replace(TINY, seed=1), resume=True)
+    with pytest.raises(TrainingError, match="holds no training run"):
+        run.chosen(tmp_path, steps=None, decay=None, seed=None, resume=True)
+
+
+def test_a_resume_may_end_the_run_early(finished):
+    settings = run.chosen(finished, steps=9, decay=3, seed=None, resume=True)
+    assert settings == replace(TINY, steps=9, decay=3)
+    assert run.chosen(finished, steps=None, decay=None, seed=5, resume=False) == Settings(seed=5)
+    assert run.chosen(finished, steps=1000, decay=None, seed=None, resume=False).decay == 150
+
+
+class Oracle:
+    """A denoiser that is sure of the right solution of every held-out problem it knows."""
+
+    def __init__(self, tokenizer, right):
+        from dus.training.data import Encoder
+
+        self.tokenizer, self.right = tokenizer, right
+        self.mask_token_id, self.vocab_size = tokenizer.mask_token_id, len(tokenizer)
+        self.eos_token_ids, self.max_length, self.device = (tokenizer.eos_token_id,), None, torch.device("cpu")
+        rows = Encoder(tokenizer).problems([(p.question, p.solution) for p in right])
+        self.rows = {tuple(row.tokens[: row.maskable.index(True)]): row.tokens for row in rows}
+
+    def logits(self, canvas, *, read, attention_mask=None, cache=None):
+        out = torch.zeros(*canvas.shape, self.vocab_size)
+        for n, tokens in enumerate(canvas.tolist()):
+            start = tokens.index(self.tokenizer.convert_tokens_to_ids("<|user|>"))
+            prompt = tuple(tokens[start : tokens.index(self.tokenizer.convert_tokens_to_ids("<|assistant|>")) + 1])
+            known = self.rows.get(prompt, [])
+            for position in range(start, len(tokens)):
+                wanted = known[position - start] if position - start < len(known) else self.tokenizer.eos_token_id
+                out[n, position, wanted] = 20.0
+        read = read.expand(len(canvas), -1) if read.dim() == 1 else read
+        return out.gather(1, read[..., None].expand(-1, -1, self.vocab_size))
+
+
+@pytest.mark.parametrize("level", [1, 3])
+def test_accuracy_counts_the_problems_that_are_solved(finished, level):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
+    problems = TASKS["arithmetic"].held_out(level)[:4]
+    found = accuracy(Oracle(tokenizer, problems[:3]), TASKS["arithmetic"], level, 4)
+    assert (found.right, found.total) == (3, 4)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_every_solution_fits_in_the_answer(finished, level):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
+    solutions = [problem.solution for problem in TASKS["arithmetic"].held_out(level, 2000)]
+    assert max(len(ids) for ids in tokenizer(solutions)["input_ids"]) < ANSWER_TOKENS[level]
+
+
+def test_wilsons_interval():
+    low, high = Accuracy(450, 500).interval()
+    assert (low, high) == pytest.approx((0.8706, 0.9234), abs=2e-4)
+    assert Accuracy(0, 10).interval()[0] == 0.0
+    assert str(Accuracy(1, 2)).startswith("50.0% (")
