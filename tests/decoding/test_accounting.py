@@ -120,9 +120,9 @@ def test_rows_that_agree_share_the_positions_that_are_read_and_others_have_their
 
 def test_short_rows_of_what_is_read_repeat_a_position_of_their_own():
     model = Recorder(hashed(7))
-    rows = [torch.tensor([2, MASK, MASK, 3, MASK]), torch.tensor([2, MASK, 3, 3, 3])]
-    dus.generate(model, rows, planner="eb(gamma=100)", max_new_tokens=0, block_length=8, eos="ignore")
-    assert [call.read.tolist() for call in model.calls] == [[[1, 2, 4], [1, 1, 1]]]
+    rows = [torch.tensor([2, MASK, 3, 3, MASK, MASK, MASK]), torch.tensor([2, MASK, 3, 3, 3, MASK, 3])]
+    dus.generate(model, rows, planner="eb(gamma=100)", max_new_tokens=0, block_length=3, eos="ignore")
+    assert [call.read.tolist() for call in model.calls] == [[1], [[4, 5, 6], [5, 5, 5]]]
 
 
 def test_padding_is_masked_out_and_only_where_there_is_some():

@@ -101,4 +101,4 @@ def remdm_chances(then, unmasked, step, steps):
 def remdm_selected(confidence, masked, kept, step, size, steps):
     """The most confident masked positions, up to the share (step + 1) / steps of all."""
     target = math.floor((step + 1) * size / steps + 0.5)
-    return set(best_first(confidence, masked)[: max(1, target - kept)])
+    return set(best_first(confidence, masked)[: max(0, target - kept)])

@@ -48,9 +48,7 @@ def test_a_threshold_that_float32_does_not_hold_is_met_by_the_confidence_that_ro
 @quick
 @given(batches(max_width=16))
 def test_certain_positions_are_all_taken_by_every_rule(batch):
-    certain = Prediction(
-        entropy=torch.zeros(batch.block.masked.shape), confidence=torch.ones(batch.block.masked.shape)
-    )
+    certain = Prediction(entropy=torch.zeros(batch.block.masked.shape), confidence=torch.ones(batch.block.masked.shape))
     for planner in (EntropyBounded(0), ConfidenceBounded(1), Factor(0.0625)):
         assert torch.equal(planner.select(batch.block, certain), batch.block.masked)
 

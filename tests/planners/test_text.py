@@ -140,7 +140,9 @@ def test_a_text_that_cannot_be_meant_gets_an_error_that_says_why(written, part):
     assert part in failure(written)
 
 
-fragments = st.sampled_from([*registered(), *"()=,;|'\" -.", "base", "like", "steps", "gamma", "inf", "nan", "1e9", "0x"])
+fragments = st.sampled_from(
+    [*registered(), *"()=,;|'\" -.", "base", "like", "steps", "gamma", "inf", "nan", "1e9", "0x"]
+)
 
 
 @quick

@@ -115,7 +115,9 @@ def test_what_the_inner_planner_takes_back_is_taken_back(batch, wrapper):
     )
 
 
-@pytest.mark.parametrize(("wrapper", "value"), [(Spaced, -1), (Deferred, -0.1), (Deferred, 1.1), (Deferred, float("nan"))])
+@pytest.mark.parametrize(
+    ("wrapper", "value"), [(Spaced, -1), (Deferred, -0.1), (Deferred, 1.1), (Deferred, float("nan"))]
+)
 def test_fields_that_cannot_be_meant_are_refused(wrapper, value):
     with pytest.raises(PlannerError):
         wrapper(DUS(), value)

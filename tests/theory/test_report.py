@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from dus.cli.theory import theory
 from dus.theory import TheoryError
 from dus.theory.kinds import KINDS, vowels
-from dus.theory.report import settings
+from dus.theory.report import settings, write
 from dus.theory.report.tables import listed, nats, table
 
 
@@ -33,6 +33,7 @@ def test_the_command_writes_the_page_and_its_pictures(report):
         picture.removeprefix("theory/") for picture in pictures
     )
     assert "`dus theory report --quick`" in page
+    exec(re.search(r"```python\n(.*?)```", page, flags=re.S)[1], {})
     assert all(kind in page for kind in KINDS)
 
 
@@ -44,6 +45,12 @@ def test_best_command_draws_two_schedules():
     failed = CliRunner().invoke(theory, ["best", "--kind", "no such"])
     assert isinstance(failed.exception, TheoryError)
     assert "known are first order" in str(failed.exception)
+
+
+def test_a_missing_matplotlib_is_told_before_the_work(monkeypatch, tmp_path):
+    monkeypatch.setattr("dus.theory.report.figures.find_spec", lambda _: None)
+    with pytest.raises(TheoryError, match="need matplotlib"):
+        write(tmp_path)
 
 
 def test_kinds_are_sources_of_their_names():

@@ -39,7 +39,7 @@ def test_the_command_trains_what_it_says(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(run, "Settings", lambda: TINY)
     assert main(["train", "--out", str(tmp_path / "a"), "--steps", "3", "--seed", "7"]) == 0
     assert "a/model" in capsys.readouterr().out.replace("\n", "")
-    assert "dus train --out DIR --steps 3 --decay 0 --seed 7" in (tmp_path / "a/model/README.md").read_text()
+    assert "dus train --out DIR --steps 3 --decay 1 --seed 7" in (tmp_path / "a/model/README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dus.evaluation.accuracy import ANSWER_TOKENS, Accuracy, accuracy
 from dus.tasks import TASKS
 from dus.training import card, export, run
-from dus.training.accuracy import ANSWER_TOKENS, Accuracy, accuracy
 from dus.training.model import Size, build, masked_logits
 from dus.training.run import Settings, TrainingError
 
@@ -183,7 +183,7 @@ def test_a_resume_may_end_the_run_early(finished):
     settings = run.chosen(finished, steps=9, decay=3, seed=None, resume=True)
     assert settings == replace(TINY, steps=9, decay=3)
     assert run.chosen(finished, steps=None, decay=None, seed=5, resume=False) == Settings(seed=5)
-    assert run.chosen(finished, steps=1000, decay=None, seed=None, resume=False).decay == 150
+    assert run.chosen(finished, steps=1000, decay=None, seed=None, resume=False).decay == 500
 
 
 class Oracle:

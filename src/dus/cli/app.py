@@ -9,6 +9,7 @@ import typer
 from dus.cli.bench import bench
 from dus.cli.compare import compare
 from dus.cli.demo import demo
+from dus.cli.eval import evaluate
 from dus.cli.generate import generate
 from dus.cli.planners import planners
 from dus.cli.schedule import schedule
@@ -43,4 +44,5 @@ def dus(
 
 for command in (generate, compare, schedule, planners, demo, bench, train):
     app.command()(command)
+app.command("eval")(evaluate)
 app.add_typer(theory, name="theory")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from dus.cli import InputError
 from dus.cli.options import BlockLength, Device, Dtype, Json, Model
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 CACHES = ["none", "prefix", "dual", "block", "touched"]
 
@@ -34,6 +33,7 @@ def bench(
     dtype: Dtype = "auto",
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Write the JSON to this file as well.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the table to this Markdown file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Time a generation in each cache mode, side by side, on prompts of random tokens."""
@@ -51,12 +51,17 @@ def bench(
     if out is not None:
         with replacing(out) as file:
             json.dump(found, file, indent=1)
+    text = _page(found)
+    if page is not None:
+        with replacing(page) as file:
+            file.write(text)
     if as_json:
         typer.echo(json.dumps(found))
         return
     from rich.console import Console
+    from rich.markdown import Markdown
 
-    Console().print(_table(found), soft_wrap=True)
+    Console().print(Markdown(text))
 
 
 def _model(model: str | None, shape: str | None, scale: float, dtype: str, device: str) -> Any:
@@ -73,40 +78,33 @@ def _model(model: str | None, shape: str | None, scale: float, dtype: str, devic
     return random_model(shape, scale, dtype=kind, device=where or "cpu")
 
 
-def _table(found: dict[str, Any]) -> Table:
-    """One line a way; its time over the first line's and over its floor's, and where the time went."""
-    from rich.table import Table
-
+def _page(found: dict[str, Any]) -> str:
+    """One line a way as Markdown: its time over the first line's and over its floor's, and where the time went."""
     machine, setting = found["machine"], found["setting"]
-    table = Table(
-        title=f"{machine['parameters'] / 1e6:.0f} M parameters, {machine['dtype']}, {machine['device']}, "
-        f"{machine['threads']} threads; {setting['planner']}, batch {setting['batch']}, "
-        f"{setting['prompt']} + {setting['new']} tokens, blocks of {setting['block_length']}"
-    )
-    for heading in (
-        "",
-        "seconds",
-        "tokens/s",
-        "faster",
-        "calls",
-        "over floor",
-        "denoiser",
-        "planner",
-        "rest",
-        "agrees",
-    ):
-        table.add_column(heading, justify="left" if not heading else "right")
     first = found["lines"][0]["seconds"]
+    heads = ("", "seconds", "tokens/s", "faster", "calls", "over floor", "denoiser", "planner", "rest", "agrees")
+    rows = []
     for line in found["lines"]:
-        inside = "nfe" in line
-        table.add_row(
-            line["name"],
-            f"{line['seconds']:.3f}",
-            f"{line['tokens_per_second']:.0f}",
-            f"{first / line['seconds']:.2f}x",
-            str(line["nfe"]) if inside else "",
-            f"{line['over_floor']:.3f}" if inside else "",
-            *(f"{line[share]:.1%}" if inside else "" for share in ("denoiser", "planner", "rest")),
-            f"{line['agreement']:.0%}",
-        )
-    return table
+        inside = [f"{line['nfe']}", f"{line['over_floor']:.3f}"] if "nfe" in line else ["", ""]
+        shares = [f"{line[share]:.1%}" if "nfe" in line else "" for share in ("denoiser", "planner", "rest")]
+        timed = [f"{line['seconds']:.3f}", f"{line['tokens_per_second']:.0f}", f"{first / line['seconds']:.2f}×"]
+        rows.append([f"`{line['name']}`", *timed, *inside, *shares, f"{line['agreement']:.0%}"])
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows])
+    return f"""# What a generation costs
+
+Made by
+
+    {shlex.join(["dus", *sys.argv[1:]])}
+
+{machine["parameters"] / 1e6:.1f} million parameters in {machine["dtype"]} on {machine["device"]}, threads:
+{machine["threads"]}, torch {machine["torch"]}, transformers {machine["transformers"]}. Planner `{setting["planner"]}`,
+rows: {setting["batch"]}, prompts of {setting["prompt"]} random tokens, {setting["new"]} tokens generated in blocks of
+{setting["block_length"]}. Medians of {setting["repeats"]} rounds in which all ways took turns, after one that was not
+timed.
+
+{table}
+
+*faster*: over the first line. *over floor*: over the same denoiser calls with nothing around them. *denoiser*,
+*planner*, *rest*: shares of the time of one run that is watched. *agrees*: tokens equal to the first line's; with
+random weights, where every token is a near tie, this says little about quality.
+"""

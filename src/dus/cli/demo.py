@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dus.denoisers import MaskedLM
+    from dus.evaluation.accuracy import Accuracy
     from dus.tasks import Problem
-    from dus.training.accuracy import Accuracy
 
 LEVEL = 1
 WATCHED = 2
@@ -51,8 +51,8 @@ def demo(
 
     from dus.cli.loading import load_model
     from dus.decoding import Settings
+    from dus.evaluation.accuracy import ANSWER_TOKENS
     from dus.tasks import get
-    from dus.training.accuracy import ANSWER_TOKENS
 
     decoding: dict[str, Any] = {
         "max_new_tokens": ANSWER_TOKENS[LEVEL],
@@ -91,8 +91,8 @@ def _watch(console: Console, model: MaskedLM, problem: Problem, settings: Any, d
 def _solve(model: MaskedLM, problems: tuple[Problem, ...], planner: str, decoding: dict[str, Any]) -> Result:
     """All problems as one batch, greedily."""
     from dus.decoding import generate
+    from dus.evaluation.accuracy import Accuracy
     from dus.tasks import get
-    from dus.training.accuracy import Accuracy
 
     score = get("arithmetic").score
     began = time.perf_counter()

@@ -13,7 +13,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder of the run; empty or new, unless --resume.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps in total (default 10000).")] = None,
     decay: Annotated[
-        int | None, typer.Option(min=0, help="Over so many last steps the learning rate falls (default: 15% of them).")
+        int | None, typer.Option(min=0, help="Over so many last steps the learning rate falls (default: half).")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the weights and the problems (default 0).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,

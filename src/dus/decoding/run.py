@@ -71,7 +71,8 @@ class Run:
             for token in getattr(self.settings, name) or []:
                 if not 0 <= token < size:
                     raise GenerationError(f"{name} holds {token}, which is outside the vocabulary, 0 to {size - 1}")
-        if {*range(size)} <= {self.model.mask_token_id, *(self.settings.suppress_tokens or [])}:
+        never = {self.model.mask_token_id, *(self.settings.suppress_tokens or [])}
+        if sum(token < size for token in never) == size:
             raise GenerationError("suppress_tokens leaves no token that may be written")
 
     def steps(self) -> Iterator[Step]:

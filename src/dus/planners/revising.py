@@ -105,7 +105,7 @@ class ReMDM(Planner):
         steps = size.clamp(max=self.steps_of_block).clamp(min=1)
         target = ((block.step[:, None] + 1) * size * 2 + steps) // (2 * steps)
         kept = (_revisable(block) & ~self.revise(block, prediction)).sum(dim=1, keepdim=True)
-        return best(prediction.confidence, block.masked, (target - kept).clamp(min=1))
+        return best(prediction.confidence, block.masked, target - kept)
 
     def revise(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Bool `[N, B]`: unmasked positions that the draw takes back."""

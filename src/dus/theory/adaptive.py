@@ -39,7 +39,8 @@ class Estimate:
     Attributes:
         nats: KL(truth ‖ sampled).
         error: its standard error; 0 where it is exact.
-        calls: denoiser calls that a block takes on average.
+        calls: denoiser calls that a block takes on average: over what is sampled where the divergence is exact, over
+            sequences of the source where it is sampled.
     """
 
     nats: float

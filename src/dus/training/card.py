@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dus.training.accuracy import TOKEN_BY_TOKEN, Accuracy
+from dus.evaluation.accuracy import TOKEN_BY_TOKEN, Accuracy
 
 if TYPE_CHECKING:
     from dus.training.run import Settings

@@ -47,5 +47,7 @@ def save(model: Checkpoint, folder: Path, card: str) -> None:
     model.tokenizer.save_pretrained(partial, save_jinja_files=False)
     (partial / "generation_config.json").unlink(missing_ok=True)
     (partial / "README.md").write_text(card, encoding="utf-8")
+    for file in partial.iterdir():
+        file.chmod(0o644)  # safetensors writes for the owner alone
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from dus.evaluation.accuracy import accuracy
 from dus.tasks import LEVELS, Task
 from dus.training import equations, export
-from dus.training.accuracy import accuracy
 from dus.training.data import Encoder, Row, encode_problems, masks
 from dus.training.model import masked_logits
 

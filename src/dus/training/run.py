@@ -33,7 +33,7 @@ class Settings:
     """
 
     steps: int = 10_000
-    decay: int = 1_500
+    decay: int = 5_000
     seed: int = 0
     size: Size = BUNDLED
     warmup: int = 100
@@ -52,8 +52,11 @@ def train(folder: Path, settings: Settings, *, resume: bool = False) -> Path:
     """Trains in `folder` until `settings.steps` and returns the folder of the exported model.
 
     With `resume` the newest complete checkpoint is continued, with the same batches that an unbroken run would have
-    seen; a run that has all its steps is only exported again. Raises TrainingError when there is nothing to resume, when other settings than the numbers of steps differ
-    from the begun run's, or when a new run would write into a folder that is not empty.
+    seen; a run that has all its steps is only exported again.
+
+    Raises:
+        TrainingError: when there is nothing to resume, when other settings than the numbers of steps differ from
+            the begun run's, or when a new run would write into a folder that is not empty.
     """
     checkpoint = newest_checkpoint(folder)
     if resume:
@@ -80,11 +83,11 @@ def stored_settings(folder: Path) -> Settings:
 def chosen(folder: Path, *, steps: int | None, decay: int | None, seed: int | None, resume: bool) -> Settings:
     """The settings of a run to be begun, or of the one in `folder` to be resumed, None leaving them as they are.
 
-    Where only `steps` is given, the learning rates fall over the last 15% of them.
+    Where only `steps` is given, the learning rates fall over the second half of them.
     """
     settings = stored_settings(folder) if resume else Settings()
     if decay is None and steps is not None:
-        decay = round(0.15 * steps)
+        decay = steps // 2
     return replace(
         settings,
         steps=settings.steps if steps is None else steps,
@@ -154,8 +157,8 @@ def finish(folder: Path, settings: Settings, run: DenoiserTrainer) -> Path:
     """Exports the averaged weights to `folder/model`, with a card that tells their accuracies."""
     from transformers import AutoTokenizer
 
+    from dus.evaluation.accuracy import accuracy
     from dus.training import card, export
-    from dus.training.accuracy import accuracy
 
     vocabulary = AutoTokenizer.from_pretrained(folder / "tokenizer")
     with run.average.swapped_into(run.model) as network:

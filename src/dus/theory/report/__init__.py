@@ -43,6 +43,21 @@ slow chain of its own.
 What chains cannot say: how far real text is from them, and what a trained denoiser gets wrong by itself.
 """
 
+USE = """## Your own source
+
+```python
+from dus.theory import MarkovDenoiser, all_entropies, best_schedules, divergence, from_tokens, schedule_of
+
+source = from_tokens([0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 1] * 50, vocab=2, order=2)
+table = all_entropies(source, 12)
+print(divergence(schedule_of("dus", 12), table.item))
+print(best_schedules(table, steps=4).schedule(4))
+```
+
+`MarkovDenoiser(source)` goes through `dus.generate` like any model, and `dus theory best` draws the best schedule of
+the random sources on this page.
+"""
+
 
 def write(folder: Path, extent: Extent = FULL, tell: Callable[[str], None] = lambda _: None) -> Path:
     """Run all studies and write `theory.md` and its pictures, in `theory/`.
@@ -54,7 +69,11 @@ def write(folder: Path, extent: Extent = FULL, tell: Callable[[str], None] = lam
 
     Returns:
         The page.
+
+    Raises:
+        TheoryError: matplotlib is not installed.
     """
+    figures.require_matplotlib()
     pictures = folder / "theory"
     sections = [INTRODUCTION]
     tell("planners on first-order chains")
@@ -91,6 +110,7 @@ def write(folder: Path, extent: Extent = FULL, tell: Callable[[str], None] = lam
     sections.append(page.adaptive(extent, adaptive(extent)))
     tell("local search")
     sections.append(page.searched(extent, searched(extent)))
+    sections.append(USE)
     sections.append(
         f"---\n\nEvery table and picture on this page was made by `{extent.command}`, with Python "
         f"{platform.python_version()} (the vowels are those of its language reference)."

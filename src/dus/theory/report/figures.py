@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dus.theory.bound import SMALLEST, Decay
+from dus.theory.chains import TheoryError
 from dus.theory.report.studies import Comparison
 from dus.theory.schedules import schedule_of
 
@@ -28,6 +30,16 @@ FLOOR = 1e-4
 """Nats below which a picture shows nothing."""
 
 
+def require_matplotlib() -> None:
+    """Refuse to begin where no picture could be drawn in the end.
+
+    Raises:
+        TheoryError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise TheoryError("the report's pictures need matplotlib: pip install 'dus[plots]'")
+
+
 def panels(
     folder: Path,
     name: str,
@@ -44,18 +56,19 @@ def panels(
         titles: of the panels.
         draw: draws the panel of a title.
         height: of a row of panels, in inches.
-        curves: whether the panels show nats, and need a legend: it comes behind the last one.
+        curves: whether the panels show nats, and need a legend, which comes below them.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(4, len(titles))
-    rows = len(titles) // columns + 1 if curves else -(-len(titles) // columns)
+    rows = -(-len(titles) // columns)
     with rc_context({"font.size": 8, "ytick.minor.size": 0}):
-        figure = Figure(figsize=(2.6 * columns, height * rows))
+        figure = Figure(figsize=(2.6 * columns, height * rows + 0.3))
         FigureCanvasAgg(figure)
-        figure.subplots_adjust(0.05, 0.4 / height / rows, 0.99, 1 - 0.2 / height / rows, 0.25, 0.95 / height)
+        foot = (0.7 if curves else 0.1) / figure.get_figheight()
+        figure.subplots_adjust(0.06, foot, 0.99, 1 - 0.2 / figure.get_figheight(), 0.25, 0.95 / height)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, title in zip(axes, titles, strict=False):
             draw(axis, title)
@@ -66,7 +79,7 @@ def panels(
         if curves:
             for axis in axes[::columns]:
                 axis.set_ylabel("nats")
-            axes[len(titles)].legend(*axes[0].get_legend_handles_labels(), loc="center", frameon=False)
+            figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=6, frameon=False)
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / f"{name}.png", dpi=80, metadata={"Software": None})
 
