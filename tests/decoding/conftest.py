@@ -2,10 +2,10 @@
 
 import pytest
 
-from .goldens import checkpoint, traced
+from .goldens import checkpoint, holding
 
 
-@pytest.fixture(scope="session", params=traced(), ids=lambda folder: folder.name)
+@pytest.fixture(scope="session", params=holding("config.json"), ids=lambda folder: folder.name)
 def golden(request):
     """A reference checkpoint in float32."""
     return checkpoint(request.param)

@@ -1,4 +1,4 @@
-"""Reference checkpoints whose decoding traces are known."""
+"""Reference checkpoints, some with decoding traces."""
 
 import os
 from functools import cache
@@ -9,11 +9,16 @@ from dus.denoisers import load
 FOLDERS = [Path(__file__).parents[1] / "data" / "golden", *map(Path, filter(None, [os.environ.get("DUS_GOLDEN")]))]
 
 
-def traced():
-    """The folders that hold a checkpoint and its `traces.json`: the tests' own, and those where DUS_GOLDEN points."""
-    files = [file for folder in FOLDERS for file in (*folder.glob("*/traces.json"), *folder.glob("traces.json"))]
-    assert files, f"no traces.json in {FOLDERS}"
+def holding(name):
+    """The folders that hold a file: among the tests' own checkpoints, and those where DUS_GOLDEN points."""
+    files = [file for folder in FOLDERS for file in (*folder.glob(f"*/{name}"), *folder.glob(name))]
+    assert files, f"no {name} in {FOLDERS}"
     return sorted({file.parent.resolve() for file in files})
+
+
+def traced():
+    """The checkpoints that come with decoding traces."""
+    return holding("traces.json")
 
 
 @cache

@@ -55,16 +55,18 @@ def test_remdm_draws_what_it_takes_back_and_fills_up_to_the_schedule(batch, step
         assert found == plain.remdm_selected(confidence, row.masked, kept, row.step, size, of_row)
 
 
-def test_remdm_takes_unsure_tokens_back_as_often_as_the_formula_says():
-    """Half of eight are unmasked after two of four steps: sigma_max = (1 - 3/4) / (1/2), shared by softmax(-c)."""
+@pytest.mark.parametrize(("size", "step", "largest"), [(8, 2, (1 - 3 / 4) / (2 / 4)), (16, 1, 1)])
+def test_remdm_takes_unsure_tokens_back_as_often_as_the_formula_says(size, step, largest):
+    """Four are unmasked before this step of four; softmax(-c) shares sigma_max among them."""
     rows, then = 20000, [0.9, 0.5, 0.1, 0.3]
-    unmasked = (torch.arange(8) < 4).expand(rows, -1)
-    confidence = torch.tensor([*then, 0, 0, 0, 0]).expand(rows, -1)
-    block = BlockState.begin(torch.ones(rows, 8, dtype=torch.bool)).after(unmasked, unmasked & False, confidence)
-    rate = ReMDM(steps=4).revise(block.at(torch.full((rows,), 2)), Prediction()).float().mean(dim=0)
-    chances = plain.remdm_chances(then, range(4), step=2, steps=4)
-    assert sum(chances.values()) == pytest.approx(0.5)
-    assert rate.tolist() == pytest.approx([*chances.values(), 0, 0, 0, 0], abs=0.01)
+    unmasked = (torch.arange(size) < 4).expand(rows, -1)
+    confidence = torch.tensor([*then, *[0.0] * (size - 4)]).expand(rows, -1)
+    block = BlockState.begin(torch.ones(rows, size, dtype=torch.bool)).after(unmasked, unmasked & False, confidence)
+    rate = ReMDM(steps=4).revise(block.at(torch.full((rows,), step)), Prediction()).float().mean(dim=0)
+    chances = plain.remdm_chances(then, range(4), step=step, steps=4)
+    assert sum(chances.values()) == pytest.approx(largest)
+    assert rate[:4].tolist() == pytest.approx([*chances.values()], abs=0.015)
+    assert not rate[4:].any()
 
 
 @quick

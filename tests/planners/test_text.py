@@ -140,6 +140,11 @@ def test_a_text_that_cannot_be_meant_gets_an_error_that_says_why(written, part):
     assert part in failure(written)
 
 
+@pytest.mark.parametrize("written", ["du", "dus(base=", "dus(base=x)", "dus(base=1)", "eb | confidence(like=dus(base=0))"])
+def test_an_error_shows_the_text_that_it_is_about(written):
+    assert failure(written).startswith(f"planner {written!r}: ")
+
+
 fragments = st.sampled_from(
     [*registered(), *"()=,;|'\" -.", "base", "like", "steps", "gamma", "inf", "nan", "1e9", "0x"]
 )
@@ -195,7 +200,7 @@ def test_a_planner_is_added_by_one_line():
 
 
 @quick
-@given(st.text())
+@given(st.text(alphabet="ab-8 '\"\n,=()|é"))
 def test_any_word_can_be_a_fields_value_but_one_with_both_quotes(label):
     with stripes_on_the_shelf():
         planner = Stripes(label=label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,7 +117,9 @@ def write(folder: Path, extent: Extent = FULL, tell: Callable[[str], None] = lam
         f"{platform.python_version()} (the vowels are those of its language reference)."
     )
     written = folder / "theory.md"
-    written.write_text("\n".join(section.strip() + "\n" for section in sections), encoding="utf-8")
+    text = "\n".join(section.strip() + "\n" for section in sections)
+    text = re.sub(r"(?m)^!\[.*\)$", rf"\g<0>\n\n*Made by `{extent.command}`.*", text)
+    written.write_text(text, encoding="utf-8")
     return written
 
 

@@ -168,8 +168,8 @@ def searched(extent: Extent, found: Mapping[str, Mapping[str, Estimate]]) -> str
     return f"""## Beyond exact search
 
 {length} positions in {len(schedule_of("dus", length))} calls at ρ = {SEARCHED_RATE:g}: sampled divergence in nats with
-its standard error, from sequences that the search did not see. Local search starts from two copies of the best schedule
-of half the block.
+its standard error, from sequences that the search did not see. Local search starts from DUS, and from two copies of the
+best schedule of half the block.
 
 {table(("source", *labels), rows)}
 """
