@@ -84,3 +84,14 @@ def test_index_in(data):
     assert index_in(torch.tensor(columns), torch.tensor(wanted), width).tolist() == [expected]
     batched = index_in(torch.tensor([columns]), torch.tensor([wanted, wanted]), width)
     assert batched.tolist() == [expected, expected]
+
+
+def test_a_module_is_a_function_too():
+    class Table(torch.nn.Module):
+        def forward(self, canvas):
+            return neighbours(canvas)
+
+    canvas = torch.tensor([[0, 1, 2, 3]])
+    denoiser = from_callable(Table(), mask_token_id=4, vocab_size=SIZE, device="meta")
+    assert denoiser.device.type == "meta"
+    assert torch.equal(denoiser.logits(canvas, read=torch.tensor([1])), neighbours(canvas)[:, [1]])

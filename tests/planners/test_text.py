@@ -140,7 +140,9 @@ def test_a_text_that_cannot_be_meant_gets_an_error_that_says_why(written, part):
     assert part in failure(written)
 
 
-@pytest.mark.parametrize("written", ["du", "dus(base=", "dus(base=x)", "dus(base=1)", "eb | confidence(like=dus(base=0))"])
+@pytest.mark.parametrize(
+    "written", ["du", "dus(base=", "dus(base=x)", "dus(base=1)", "eb | confidence(like=dus(base=0))"]
+)
 def test_an_error_shows_the_text_that_it_is_about(written):
     assert failure(written).startswith(f"planner {written!r}: ")
 

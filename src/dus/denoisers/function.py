@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dus.denoisers.base import DenoiserError, KeyValueCache
@@ -24,6 +25,7 @@ class FunctionDenoiser:
         tokenizer: Any = None,
         eos_token_ids: Iterable[int] = (),
         max_length: int | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
         if not 0 <= mask_token_id < vocab_size:
             raise DenoiserError(f"The mask token {mask_token_id} is not in the vocabulary of {vocab_size}.")
@@ -33,7 +35,8 @@ class FunctionDenoiser:
         self.tokenizer = tokenizer
         self.eos_token_ids = tuple(eos_token_ids)
         self.max_length = max_length
-        parameters = inspect.signature(fn).parameters.values()
+        self.device = torch.device(device)
+        parameters = inspect.signature(getattr(fn, "forward", fn)).parameters.values()
         self._takes_mask = any(p.name == "attention_mask" or p.kind is p.VAR_KEYWORD for p in parameters)
 
     def logits(
@@ -73,6 +76,7 @@ def from_callable(
     tokenizer: Any = None,
     eos_token_ids: Iterable[int] = (),
     max_length: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> FunctionDenoiser:
     """Make a denoiser of a function.
 
@@ -85,6 +89,7 @@ def from_callable(
         tokenizer: a transformers tokenizer, for prompts and answers in text.
         eos_token_ids: tokens that end a text.
         max_length: the longest canvas that `fn` can take; None is any.
+        device: where `fn` wants its canvas.
 
     Raises:
         DenoiserError: the mask token is not in the vocabulary.
@@ -96,4 +101,5 @@ def from_callable(
         tokenizer=tokenizer,
         eos_token_ids=eos_token_ids,
         max_length=max_length,
+        device=device,
     )

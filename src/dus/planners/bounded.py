@@ -22,10 +22,9 @@ def _prefix(score: Tensor, among: Tensor, passes: Tensor) -> Tensor:
     return best(score, among, passes.sum(dim=1, keepdim=True).clamp(min=1))
 
 
-def _by_place(values: Tensor, score: Tensor, among: Tensor, fill: float) -> Tensor:
-    """Float `[N, B]`: `values` of the positions of `among` by falling score, then `fill`."""
-    place = rank(score, among)
-    return torch.empty_like(values).scatter_(1, place, values.masked_fill(~among, fill))
+def _by_place(values: Tensor, score: Tensor, among: Tensor) -> Tensor:
+    """Float `[N, B]`: `values` of the positions of `among` by falling score, then zeros."""
+    return torch.empty_like(values).scatter_(1, rank(score, among), values.masked_fill(~among, 0))
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class EntropyBounded(Planner):
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Bool `[N, B]`: the prefix under the bound."""
         score = self.score(block, prediction)
-        entropy = _by_place(prediction.entropy, score, block.masked, torch.inf)
+        entropy = _by_place(prediction.entropy, score, block.masked)
         return _prefix(score, block.masked, entropy.cumsum(dim=1) - entropy <= self.gamma)
 
 
@@ -101,6 +100,6 @@ class Factor(Planner):
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Bool `[N, B]`: the prefix under the bound."""
         confidence = prediction.confidence
-        by_place = _by_place(confidence, confidence, block.masked, -torch.inf)
+        by_place = _by_place(confidence, confidence, block.masked)
         count = torch.arange(1, confidence.shape[1] + 1, device=confidence.device)
         return _prefix(confidence, block.masked, (count + 1) * (1 - by_place) < self.f)
