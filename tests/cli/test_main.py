@@ -52,6 +52,7 @@ def test_interrupt_ends_quietly():
     code = """
 import os, signal, sys, threading
 from dus.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background begins without it
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 sys.exit(main(["generate", "-"]))
 """
