@@ -87,7 +87,7 @@ def _page(outcomes: list[Outcome]) -> str:
         f"# Planners on `{first.model}`, task `{first.cell.task}`\n",
         f"Made by\n\n    {command}\n",
         f"The first {len(first.samples)} held-out problems a level, answered greedily; right answers with Wilson's "
-        "95% interval, and mean denoiser calls a problem. A planner that goes token by token stands once.\n",
+        "95% interval, and mean denoiser calls a problem.\n",
     ]
     for level in sorted({outcome.cell.level for outcome in outcomes}):
         cells = [outcome for outcome in outcomes if outcome.cell.level == level]

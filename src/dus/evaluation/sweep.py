@@ -91,7 +91,7 @@ def grid(
     limit: int,
     seed: int = 0,
 ) -> list[Cell]:
-    """All cells of a grid; a planner that goes token by token is taken at the first block length only.
+    """All cells of a grid.
 
     Raises:
         PlannerError, TaskError: naming what is unknown.
@@ -102,9 +102,8 @@ def grid(
         Cell(known, level, str(rule), block_length, cache, limit, seed)
         for level in levels
         for rule in rules
-        for number, block_length in enumerate(block_lengths)
+        for block_length in block_lengths
         for cache in caches
-        if number == 0 or rule.steps(block_length) != block_length
     ]
 
 
