@@ -53,7 +53,8 @@ def generate(
         seed: of the draws of tokens; None draws one, which the result tells.
         cfg_scale: classifier-free guidance, `u + (1 + scale) (c - u)` with u blind to the prompt; 0 is off, and
             anything above makes two denoiser calls of each step.
-        cache: how much is recomputed at each step; `none` recomputes all and is exact.
+        cache: how much is recomputed at each step. `none` recomputes all and is exact; `prefix` and `dual` are
+            Fast-dLLM's approximations; `block` and `touched` keep more and are faster, see `dus.decoding.caches`.
         stop: a row ends before the first of these strings in its answer.
         suppress_tokens: ids that are never written.
         defer_tokens: ids that may be written but count as wholly uncertain, so that confident planners write them
