@@ -29,7 +29,7 @@ _LARGE = 1 << 30  # bytes of weights from which on loading takes long enough for
 
 
 def load(
-    path: str | os.PathLike[str] | None = None,
+    path_or_hub_id: str | os.PathLike[str] | None = None,
     *,
     dtype: str | torch.dtype = "auto",
     device: str | torch.device = "auto",
@@ -44,7 +44,7 @@ def load(
     (BERT and its like); any other masked LM of the hub runs the code it brings, if that is trusted.
 
     Args:
-        path: a folder, which is never looked up in the network, or a model id of the Hugging Face hub.
+        path_or_hub_id: a folder, which is never looked up in the network, or a model id of the Hugging Face hub.
         dtype: "auto" is the checkpoint's own on a GPU, and on a CPU bfloat16 where the processor computes in it,
             else float32. Or a torch dtype, or its name.
         device: "auto" is the GPU if there is one. Without effect where `model_kwargs` place the model.
@@ -59,7 +59,7 @@ def load(
         DenoiserError: what is missing, damaged, unknown or unsupported, in one sentence. A model with a weight
             that the checkpoint lacks is never returned.
     """
-    folder = checkpoint_folder(path, revision, code=trust_remote_code)
+    folder = checkpoint_folder(path_or_hub_id, revision, code=trust_remote_code)
     config = read_config(folder)
     progress = check_weights(folder) >= _LARGE
     native = config["model_type"] in FAMILIES
