@@ -58,10 +58,9 @@ class Sampler:
         # Never minus infinity, the model's own included: the entropy would be NaN.
         logits = logits.to(torch.float32, copy=True).index_fill_(-1, self.suppress, _NEVER).clamp_(min=_NEVER)
         peak, token = logits.max(dim=-1)
-        logits -= peak[..., None]
         if self.temperature > 0:
             draw = uniform(self.seed, row[:, None], position, step[:, None])
-            token = self._drawn(logits / self.temperature, draw)
+            token = self._drawn((logits - peak[..., None]) / self.temperature, draw)
         deferred = None if self.defer is None else torch.isin(token, self.defer)
         return Choice(logits, peak, token, deferred)
 
@@ -88,8 +87,8 @@ class Choice:
     """Tokens chosen from logits, and their scores, each computed when it is first read.
 
     Args:
-        logits: float `[N, R, V]`, the largest of each position subtracted.
-        peak: float `[N, R]`, that largest.
+        logits: float `[N, R, V]`, finite.
+        peak: float `[N, R]`, the largest of each position.
         token: int64 `[N, R]`, the choice.
         deferred: bool `[N, R]`, choices that count as wholly uncertain; None for none.
     """
@@ -114,8 +113,9 @@ class Choice:
 
     @cached_property
     def entropy(self) -> Tensor:
-        """Float `[N, R]`: in bits; `log p(peak)` and the peak's zero logit keep small values exact."""
-        nats = -self._probability.amax(dim=-1).log() - torch.linalg.vecdot(self._probability, self._logits)
+        """Float `[N, R]`: in bits; a peak that counts as zero keeps small values exact."""
+        below = self._logits - self._peak[..., None]
+        nats = -self._probability.amax(dim=-1).log() - torch.linalg.vecdot(self._probability, below)
         return self._undeferred(nats.clamp(min=0) / math.log(2), math.log2(self._logits.shape[-1]))
 
     @cached_property
