@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dus.evaluation.accuracy import ANSWER_TOKENS, Accuracy, accuracy
+from dus.evaluation.accuracy import Accuracy, accuracy
 from dus.tasks import TASKS
 from dus.training import card, export, run
 from dus.training.model import Size, build, masked_logits
@@ -227,7 +227,7 @@ def test_every_solution_fits_in_the_answer(finished, level):
 
     tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
     solutions = [problem.solution for problem in TASKS["arithmetic"].held_out(level, 2000)]
-    assert max(len(ids) for ids in tokenizer(solutions)["input_ids"]) < ANSWER_TOKENS[level]
+    assert max(len(ids) for ids in tokenizer(solutions)["input_ids"]) < TASKS["arithmetic"].answer_tokens[level]
 
 
 def test_wilsons_interval():

@@ -51,18 +51,18 @@ def demo(
 
     from dus.cli.loading import load_model
     from dus.decoding import Settings
-    from dus.evaluation.accuracy import ANSWER_TOKENS
     from dus.tasks import get
 
+    task = get("arithmetic")
     decoding: dict[str, Any] = {
-        "max_new_tokens": ANSWER_TOKENS[LEVEL],
+        "max_new_tokens": task.answer_tokens[LEVEL],
         "block_length": block_length,
         "scores": False,
     }
     settings = Settings(planner="dus", **decoding)
     denoiser = load_model(model, dtype=dtype, device=device)
     console = Console(highlight=False)
-    chosen = get("arithmetic").held_out(LEVEL)[:problems]
+    chosen = task.held_out(LEVEL)[:problems]
     for problem in chosen[:WATCHED]:
         _watch(console, denoiser, problem, settings, decoding)
     results = {}

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from dus.denoisers import Denoiser
 
 TOKEN_BY_TOKEN = "confidence(per_step=1)"
-ANSWER_TOKENS = {1: 32, 2: 64, 3: 128}
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def accuracy(
 ) -> Accuracy:
     """Decodes the first `size` (at most 2,000) held-out problems of a level, greedily, and scores them.
 
-    Answers get `ANSWER_TOKENS[level]` tokens, which every correct answer fits in.
+    Answers get `task.answer_tokens[level]` tokens, which every correct answer fits in.
     """
     from dus.decoding import generate
 
@@ -53,7 +52,7 @@ def accuracy(
         model,
         [problem.question for problem in problems],
         planner=planner,
-        max_new_tokens=ANSWER_TOKENS[level],
+        max_new_tokens=task.answer_tokens[level],
         block_length=block_length,
         batch_size=64,
         chat=True,

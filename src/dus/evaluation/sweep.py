@@ -12,7 +12,7 @@ from typing import Any
 
 from dus.decoding import generate
 from dus.denoisers import Denoiser
-from dus.evaluation.accuracy import ANSWER_TOKENS, Accuracy
+from dus.evaluation.accuracy import Accuracy
 from dus.planners import parse
 from dus.tasks import get
 
@@ -157,7 +157,7 @@ def _decoded(model: Denoiser, cell: Cell, name: str, batch_size: int) -> Outcome
         model,
         [problem.question for problem in problems],
         planner=cell.planner,
-        max_new_tokens=ANSWER_TOKENS[cell.level],
+        max_new_tokens=task.answer_tokens[cell.level],
         block_length=cell.block_length,
         cache=cell.cache,  # type: ignore[arg-type]
         seed=cell.seed,

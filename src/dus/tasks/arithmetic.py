@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
+from typing import Literal
 
 from dus.tasks import arithmetic_words as words
 from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, check_level, check_size
@@ -218,6 +220,9 @@ class Arithmetic:
     """The `Task` of word problems; scored by the number after `####`."""
 
     name = "arithmetic"
+    unit: Literal["right"] = "right"
+    answer_tokens: Mapping[int, int] = MappingProxyType({1: 32, 2: 64, 3: 128})
+    runs_code = False
 
     def problems(self, level: int, seed: int) -> Iterator[Problem]:
         """Training problems without end, the same for the same seed, none with a question of a held-out set.

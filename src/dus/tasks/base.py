@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 LEVELS = (1, 2, 3)
 HELD_OUT_SIZES = (500, 2000)
@@ -29,9 +29,19 @@ class Problem:
 
 
 class Task(Protocol):
-    """The contract of a task: three methods and a name, no model and no tensor."""
+    """The contract of a task: three methods and what describes them; no model and no tensor.
+
+    Attributes:
+        name: under which `dus.tasks.get` finds it.
+        unit: what `score` counts: `right` (1 solved, 0 not) or `nats` a token (less is better).
+        answer_tokens: for each level how many tokens of the bundled model every solution fits in.
+        runs_code: whether scoring runs what the model wrote, in the sandbox.
+    """
 
     name: str
+    unit: Literal["right", "nats"]
+    answer_tokens: Mapping[int, int]
+    runs_code: bool
 
     def problems(self, level: int, seed: int) -> Iterator[Problem]:
         """Training problems without end, the same for the same seed, none with a question of a held-out set."""
@@ -44,8 +54,8 @@ class Task(Protocol):
         """
         ...
 
-    def score(self, problem: Problem, text: str) -> bool:
-        """Whether `text`, what a model answered, solves the problem. Takes any text and never raises."""
+    def score(self, problem: Problem, text: str) -> float:
+        """What `text`, what a model answered, is worth, in the task's unit. Takes any text and never raises."""
         ...
 
 

@@ -1,0 +1,79 @@
+"""What an evaluation asks: prompts with a score for each answer, whether they come from `dus.tasks` or elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from dus.tasks import Problem, Task
+
+
+class Questions(Protocol):
+    """A fixed list of prompts and how answers to them are scored.
+
+    Attributes:
+        name: of the task, as results and pages show it.
+        prompts: what the model is asked, in a fixed order.
+        chat: whether a prompt is a user's message, to be put into the model's chat template, or plain text.
+        max_new_tokens: room for an answer.
+        stop: an answer ends before the first of these strings.
+        unit: of the scores: `right` (0 to 1, more is better) or `nats` a token (less is better).
+        runs_code: whether scoring runs what the model wrote, in the sandbox.
+    """
+
+    name: str
+    prompts: list[str]
+    chat: bool
+    max_new_tokens: int
+    stop: tuple[str, ...]
+    unit: Literal["right", "nats"]
+    runs_code: bool
+
+    def score(self, index: int, text: str) -> float:
+        """What `text` is worth as an answer to prompt `index`. Takes any text and never raises."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out problems of one level of a task of `dus.tasks`, as `Questions`."""
+
+    task: Task
+    level: int
+    problems: tuple[Problem, ...]
+    chat: bool = True
+    stop: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+    @property
+    def prompts(self) -> list[str]:
+        """The questions."""
+        return [problem.question for problem in self.problems]
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Room for the longest solution."""
+        return self.task.answer_tokens[self.level]
+
+    @property
+    def unit(self) -> Literal["right", "nats"]:
+        """The task's unit."""
+        return self.task.unit
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether the task runs what the model wrote."""
+        return self.task.runs_code
+
+    def score(self, index: int, text: str) -> float:
+        """The task's score."""
+        return self.task.score(self.problems[index], text)
+
+
+def held_out(task: Task, level: int, limit: int) -> HeldOut:
+    """The first `limit` (at most 2,000) held-out problems of a level."""
+    return HeldOut(task, level, task.held_out(level, 500 if limit <= 500 else 2000)[:limit])
