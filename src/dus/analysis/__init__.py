@@ -1,0 +1,1 @@
+"""What a trace shows: spacing statistics, entropy maps, pictures."""

@@ -99,7 +99,7 @@ def _solve(model: MaskedLM, problems: tuple[Problem, ...], planner: str, decodin
     generation = generate(model, [problem.question for problem in problems], planner=planner, **decoding)
     seconds = time.perf_counter() - began
     texts = generation.text or []
-    right = sum(score(problem, text) for problem, text in zip(problems, texts, strict=True))
+    right = sum(score(problem, text) == 1 for problem, text in zip(problems, texts, strict=True))
     nfe = sum(generation.nfe)
     return Result(
         texts, Accuracy(right, len(problems)), nfe / len(problems), sum(generation.useful) / max(nfe, 1), seconds

@@ -58,5 +58,5 @@ def accuracy(
         chat=True,
         scores=False,
     )
-    right = sum(task.score(problem, text) for problem, text in zip(problems, generation.text or [], strict=True))
+    right = sum(task.score(problem, text) == 1 for problem, text in zip(problems, generation.text or [], strict=True))
     return Accuracy(right, len(problems))

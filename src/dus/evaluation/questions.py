@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from dus.tasks import Problem, Task
+from dus.tasks.base import Unit
 
 
 class Questions(Protocol):
@@ -26,7 +27,7 @@ class Questions(Protocol):
     chat: bool
     max_new_tokens: int
     stop: tuple[str, ...]
-    unit: Literal["right", "nats"]
+    unit: Unit
     runs_code: bool
 
     def score(self, index: int, text: str) -> float:
@@ -60,7 +61,7 @@ class HeldOut:
         return self.task.answer_tokens[self.level]
 
     @property
-    def unit(self) -> Literal["right", "nats"]:
+    def unit(self) -> Unit:
         """The task's unit."""
         return self.task.unit
 

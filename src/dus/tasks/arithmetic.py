@@ -13,10 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import Literal
 
 from dus.tasks import arithmetic_words as words
-from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, check_level, check_size
+from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
 
 LIMIT = 99
 OPERATIONS = {1: (1, 1), 2: (2, 3), 3: (4, 6)}
@@ -220,7 +219,7 @@ class Arithmetic:
     """The `Task` of word problems; scored by the number after `####`."""
 
     name = "arithmetic"
-    unit: Literal["right"] = "right"
+    unit: Unit = "right"
     answer_tokens: Mapping[int, int] = MappingProxyType({1: 32, 2: 64, 3: 128})
     runs_code = False
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+Unit = Literal["right", "nats"]
 LEVELS = (1, 2, 3)
 HELD_OUT_SIZES = (500, 2000)
 
@@ -39,7 +40,7 @@ class Task(Protocol):
     """
 
     name: str
-    unit: Literal["right", "nats"]
+    unit: Unit
     answer_tokens: Mapping[int, int]
     runs_code: bool
 
