@@ -10,11 +10,11 @@ TINY = replace(
     check.SETTINGS,
     steps=2,
     decay=1,
-    size=Size(width=16, layers=1, heads=2, mlp=16),
+    size=Size(width=16, layers=1, heads=2, mlp=16, kv_heads=2),
     tokens_per_batch=256,
     probe_every=2,
     try_every=1000,
-    judged=1,
+    judged=(1, 0, 0),
 )
 
 
@@ -43,11 +43,11 @@ def test_the_command_trains_what_it_says(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("bound", "right", "code"), [(2.2, 0.15, 0), (3.6, 0.15, 1), (2.2, 0.01, 1), (float("nan"), 0.5, 1)]
+    ("bound", "right", "code"), [(2.2, 0.15, 0), (4.1, 0.15, 1), (2.2, 0.01, 1), (float("nan"), 0.5, 1)]
 )
 def test_the_check_fails_where_nothing_was_learned(monkeypatch, capsys, bound, right, code):
     monkeypatch.setattr(check, "train", lambda folder, settings: None)
-    monkeypatch.setattr(check.card, "entries", lambda folder: [{"bound_level_1": bound, "equations": right}])
+    monkeypatch.setattr(check.card, "entries", lambda folder: [{"bound_arithmetic_1": bound, "equations": right}])
     assert main(["train", "--check"]) == code
     assert f"equations {right:.1%} right" in capsys.readouterr().out
 

@@ -1,5 +1,6 @@
 import random
 import re
+from itertools import islice
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def encoder(tokenizer):
 
 
 def batches(tokenizer, seed=3, **options):
-    return Batches(tokenizer, tuple(TASKS.values()), seed=seed, tokens_per_batch=2048, **options)
+    return Batches(tokenizer, seed=seed, tokens_per_batch=2048, **options)
 
 
 def same(one, other):
@@ -56,7 +57,8 @@ def test_batches_keep_the_token_budget_and_have_little_padding(tokenizer, step):
 
 def test_prompts_stay_visible_and_rows_end_in_end_tokens(tokenizer):
     user, assistant, eos = tokenizer.convert_tokens_to_ids(["<|user|>", "<|assistant|>", "<|endoftext|>"])
-    held_out = {problem.question for level in LEVELS for problem in TASKS["arithmetic"].held_out(level, 2000)}
+    held_out = {p.question for task in TASKS.values() for level in LEVELS for p in task.held_out(level, 2000)}
+    answered = 0
     for step in range(2000, 2008):
         batch = batches(tokenizer).batch(step)
         for tokens, masked in zip(batch["tokens"], batch["masked"], strict=True):
@@ -68,15 +70,18 @@ def test_prompts_stay_visible_and_rows_end_in_end_tokens(tokenizer):
             assert question not in held_out
             end = tokens.tolist().index(eos)
             assert (tokens[end:] == eos).all()
-            assert re.search(r" #### \d+$", tokenizer.decode(tokens[start:end]))
+            answered += bool(re.search(r" #### \d+$", tokenizer.decode(tokens[start:end])))
+    assert answered > 20
 
 
 def test_the_curriculum_moves_from_equations_to_problems(tokenizer):
-    plan = Curriculum(ramp=100, equations=(0.7, 0.15))
+    plan = Curriculum(ramp=100, equations=(0.7, 0.15), levels=((0.8, 0.2, 0.0), (0.4, 0.4, 0.2)))
     assert [plan.equation_share(step) for step in (0, 100, 9999)] == pytest.approx([0.7, 0.15, 0.15])
-    assert plan.level_weights(50) == pytest.approx([0.6, 0.3, 0.1])
+    shares = plan.token_shares(50)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert [shares["code", level] for level in LEVELS] == pytest.approx([0.22 * w for w in (0.6, 0.3, 0.1)])
     user = tokenizer.convert_tokens_to_ids("<|user|>")
-    for first, share in ((0, 0.6), (4000, 0.15)):
+    for first, share in ((0, 0.6), (4000, 0.1)):
         starts = torch.cat([batches(tokenizer).batch(step)["tokens"][:, 0] for step in range(first, first + 16)])
         assert (starts != user).float().mean() == pytest.approx(share, abs=0.06)
 
@@ -133,3 +138,22 @@ def test_masking_rates_are_stratified_and_every_position_equally_likely():
         assert (counts - expected).abs().max() <= 2
         total += masked.sum(0)
     assert (total / (50 * 64) - 0.505).abs().max() < 0.04
+
+
+def test_every_task_and_level_gets_its_share_of_the_tokens(tokenizer):
+    plan = Curriculum(ramp=1)
+    source = Batches(tokenizer, seed=5, tokens_per_batch=8192, curriculum=plan)
+    kinds = {p.question: (name, level) for name, task in TASKS.items() for level in LEVELS for p in _first(task, level)}
+    rows = [row for batch in source._pool(7) for row in batch]
+    found = dict.fromkeys(plan.token_shares(10), 0)
+    for row in rows:
+        found[kinds[tokenizer.decode(row.tokens[1 : row.maskable.index(True) - 1])]] += len(row.tokens)
+    for kind, share in plan.token_shares(10).items():
+        assert found[kind] / sum(found.values()) == pytest.approx(share, abs=0.03), kind
+
+
+def _first(task, level):
+    """The problems that pool 7 of seed 5 may draw."""
+    rng = random.Random("pool/5/7")
+    seeds = {key: rng.getrandbits(62) for key in Curriculum().token_shares(0)}
+    return islice(task.problems(level, seeds[task.name, level]), 600)

@@ -16,7 +16,7 @@ from dus.training.run import Settings, TrainingError
 TINY = Settings(
     steps=6,
     decay=2,
-    size=Size(width=16, layers=2, heads=2, mlp=32),
+    size=Size(width=16, layers=2, heads=2, mlp=32, kv_heads=2),
     warmup=2,
     tokens_per_batch=512,
     log_every=1,
@@ -24,7 +24,7 @@ TINY = Settings(
     probe_every=3,
     try_every=6,
     tried=1,
-    judged=1,
+    judged=(1, 0, 0),
 )
 
 
@@ -66,9 +66,9 @@ def test_the_log_has_losses_bounds_and_accuracies(finished):
     measured = [entry for entry in log if "equations" in entry]
     assert [entry["step"] for entry in measured] == [3, 6]
     for entry in measured:
-        assert entry["bound_level_1"] == pytest.approx(math.log(1024), abs=1.5)
-        assert 0 <= entry["result_level_3"] <= 1
-    assert [entry["step"] for entry in log if "accuracy_level_2" in entry] == [6]
+        for name in TASKS:
+            assert entry[f"bound_{name}_1"] == pytest.approx(math.log(2048), abs=1.5)
+    assert [entry["step"] for entry in log if "arithmetic_2" in entry] == [6]
 
 
 def test_the_result_is_a_llada_checkpoint_of_the_averaged_weights(finished):
@@ -106,8 +106,9 @@ def test_the_card_tells_what_was_done(finished):
     text = (finished / "model" / "README.md").read_text()
     assert "dus train --out DIR --steps 6 --decay 2 --seed 0" in text
     assert "6 steps of 512 tokens" in text
-    for level in (1, 2, 3):
-        assert f"| {level} | 1 | " in text
+    for name in TASKS:
+        assert f"| {name} | 1 | " in text
+        assert f"| {name} | 2 | " not in text
     assert str(finished) not in text
 
 
@@ -154,7 +155,7 @@ def test_the_loss_is_the_mean_of_the_rows_means(finished):
 
     trainer = run.prepare(finished, TINY, finished / "checkpoint-6")
     tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
-    batch = Batches(tokenizer, tuple(TASKS.values()), seed=1, tokens_per_batch=512).batch(0)
+    batch = Batches(tokenizer, seed=1, tokens_per_batch=512).batch(0)
     network = trainer.model.eval()
     with torch.no_grad():
         logits = network(batch["tokens"].masked_fill(batch["masked"], tokenizer.mask_token_id)).logits
@@ -176,14 +177,16 @@ def test_what_cannot_be_started_or_resumed_gets_a_sentence(finished, tmp_path):
     with pytest.raises(TrainingError, match="has seed 0"):
         run.train(finished, replace(TINY, seed=1), resume=True)
     with pytest.raises(TrainingError, match="holds no training run"):
-        run.chosen(tmp_path, steps=None, decay=None, seed=None, resume=True)
+        run.chosen(tmp_path, steps=None, decay=None, seed=None, size=None, resume=True)
+    with pytest.raises(TrainingError, match="the sizes are bundled, base, dream"):
+        run.chosen(tmp_path, steps=None, decay=None, seed=None, size="huge", resume=False)
 
 
 def test_a_resume_may_end_the_run_early(finished):
-    settings = run.chosen(finished, steps=9, decay=3, seed=None, resume=True)
+    settings = run.chosen(finished, steps=9, decay=3, seed=None, size=None, resume=True)
     assert settings == replace(TINY, steps=9, decay=3)
-    assert run.chosen(finished, steps=None, decay=None, seed=5, resume=False) == Settings(seed=5)
-    assert run.chosen(finished, steps=1000, decay=None, seed=None, resume=False).decay == 500
+    assert run.chosen(finished, steps=None, decay=None, seed=5, size=None, resume=False) == Settings(seed=5)
+    assert run.chosen(finished, steps=1000, decay=None, seed=None, size=None, resume=False).decay == 500
 
 
 class Oracle:

@@ -48,7 +48,7 @@ def test_generated_words_are_few_tokens(tokenizer):
     for level in LEVELS:
         for problem in islice(TASKS["arithmetic"].problems(level, 9), 200):
             words = re.findall(r"\w+|[^\w\s]+", problem.solution)
-            assert len(tokenizer.tokenize(problem.solution)) <= len(words) + 1
+            assert len(tokenizer.tokenize(problem.solution)) <= 1.2 * len(words)
 
 
 def test_the_chat_template_writes_what_training_rows_hold(tokenizer):

@@ -16,12 +16,16 @@ def train(
         int | None, typer.Option(min=0, help="Over so many last steps the learning rate falls (default: half).")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the weights and the problems (default 0).")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="bundled (5 M parameters, the default), base (54 M) or dream (2 M, in Dream's format)."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Two minutes of a small model; exit code 1 if it learns nothing.")
+        bool, typer.Option("--check", help="A minute of a small model; exit code 1 if it learns nothing.")
     ] = False,
 ) -> None:
-    """Train a small masked diffusion model on generated word problems; OUT/model is then what `dus.load` takes.
+    """Train a small masked diffusion model on generated problems; OUT/model is then what `dus.load` takes.
 
     A run ends early with a short decay: `--resume --steps NOW+800 --decay 800`.
     """
@@ -35,5 +39,5 @@ def train(
         raise typer.Exit(0 if learned else 1)
     if out is None:
         raise typer.BadParameter("name the folder of the run", param_hint="--out")
-    settings = run.chosen(out, steps=steps, decay=decay, seed=seed, resume=resume)
+    settings = run.chosen(out, steps=steps, decay=decay, seed=seed, size=size, resume=resume)
     typer.echo(f"trained: {run.train(out, settings, resume=resume)}")

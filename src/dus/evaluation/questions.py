@@ -10,25 +10,42 @@ from dus.tasks.base import Unit
 
 
 class Questions(Protocol):
-    """A fixed list of prompts and how answers to them are scored.
+    """A fixed list of prompts and how answers to them are scored."""
 
-    Attributes:
-        name: of the task, as results and pages show it.
-        prompts: what the model is asked, in a fixed order.
-        chat: whether a prompt is a user's message, to be put into the model's chat template, or plain text.
-        max_new_tokens: room for an answer.
-        stop: an answer ends before the first of these strings.
-        unit: of the scores: `right` (0 to 1, more is better) or `nats` a token (less is better).
-        runs_code: whether scoring runs what the model wrote, in the sandbox.
-    """
+    @property
+    def name(self) -> str:
+        """Of the task and, where it has several, its level, as results and pages show it."""
+        ...
 
-    name: str
-    prompts: list[str]
-    chat: bool
-    max_new_tokens: int
-    stop: tuple[str, ...]
-    unit: Unit
-    runs_code: bool
+    @property
+    def prompts(self) -> list[str]:
+        """What the model is asked, in a fixed order."""
+        ...
+
+    @property
+    def chat(self) -> bool:
+        """Whether a prompt is a user's message, to be put into the model's chat template, or plain text."""
+        ...
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Room for an answer."""
+        ...
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """An answer ends before the first of these strings."""
+        ...
+
+    @property
+    def unit(self) -> Unit:
+        """Of the scores: `right` (0 to 1, more is better) or `nats` a token (less is better)."""
+        ...
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether scoring runs what the model wrote, in the sandbox."""
+        ...
 
     def score(self, index: int, text: str) -> float:
         """What `text` is worth as an answer to prompt `index`. Takes any text and never raises."""
@@ -47,8 +64,8 @@ class HeldOut:
 
     @property
     def name(self) -> str:
-        """The task's name."""
-        return self.task.name
+        """The task's name and the level."""
+        return f"{self.task.name}, level {self.level}"
 
     @property
     def prompts(self) -> list[str]:
@@ -73,6 +90,11 @@ class HeldOut:
     def score(self, index: int, text: str) -> float:
         """The task's score."""
         return self.task.score(self.problems[index], text)
+
+
+def expected(questions: Questions, index: int) -> str | None:
+    """The right answer to a prompt, to be kept beside what was answered; None where a text cannot say it."""
+    return questions.problems[index].answer if isinstance(questions, HeldOut) else None
 
 
 def held_out(task: Task, level: int, limit: int) -> HeldOut:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dus.tasks.arithmetic import Arithmetic
 from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Task, TaskError
+from dus.tasks.code import Code
+from dus.tasks.instructions import Instructions
+from dus.tasks.text import Text
 
-TASKS: dict[str, Task] = {task.name: task for task in (Arithmetic(),)}
+TASKS: dict[str, Task] = {task.name: task for task in (Arithmetic(), Code(), Instructions(), Text())}
 
 
 def get(name: str) -> Task:

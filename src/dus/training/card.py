@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-from dus.evaluation.accuracy import TOKEN_BY_TOKEN, Accuracy
+from dus.evaluation.questions import held_out
+from dus.tasks import LEVELS, TASKS
+from dus.training.judge import BLOCK_LENGTH, PLANNER, Verdict
+from dus.training.model import SIZES
 
 if TYPE_CHECKING:
     from dus.training.run import Settings
 
 LONGEST_PAUSE = 900.0  # seconds between two log entries beyond which a run was not running
+
+FORMATS = {"llada": "LLaDA", "dream": "Dream"}
 
 TEMPLATE = """\
 ---
@@ -24,31 +31,29 @@ language: en
 pipeline_tag: text-generation
 ---
 
-# A small masked diffusion language model for grade-school word problems
+# A small masked diffusion language model for generated problems
 
-{parameters:,} parameters in LLaDA's architecture and checkpoint format: {width} wide, {layers} layers, {heads} heads,
-gated hidden layer of {mlp}, {vocabulary:,} tokens, context {context}, bfloat16. It answers generated word problems
-with the solution spelled out and nothing else; it exists so that planners can be compared on a laptop.
+{parameters:,} parameters in {format}'s architecture and checkpoint format: {width} wide, {layers} layers, {heads} heads
+({kv_heads} of keys and values), gated hidden layer of {mlp}, {vocabulary:,} tokens, context {context}, bfloat16. It
+answers the generated problems of `dus.tasks` and nothing else; it exists so that planners can be compared on a laptop.
 
 ## How good
 
-Token by token (`{planner}`, blocks of 32), greedily, on held-out problems, which share no question with the training
-problems; 95% intervals (Wilson).
+Token by token (`{planner}`, blocks of {block}), greedily, on held-out problems, which share no question with the
+training problems; 95% intervals (Wilson's for shares). Programs run in the sandbox; passages of `text` are scored by
+their true likelihood, and the passages of the source itself cost its entropy rate, given beside.
 
-| level | problems | right |
+| task | level | right, or nats a token |
 | --- | --- | --- |
 {accuracies}
 
-Level 1: one operation, operands up to 12. Level 2: two or three operations. Level 3: four to six operations and
-sentences that do not matter. All quantities are below 100.
-
 ## Data
 
-Generated, without end and without outside text: `dus.tasks` (arithmetic, levels 1 to 3) and bare equations
-("17 + 8 = 25. 30 - 4 = 26. "). Over the first {ramp:,} steps the share of rows that are equations falls
-from {equations[0]:.0%} to {equations[1]:.0%} and the frequencies of the levels go from {levels[0]} to {levels[1]}.
-Held-out problems are skipped.
-The tokenizer is a byte-level BPE learned from the same text; numbers below 100 are single tokens, longer ones are
+Generated, without end: {tasks}, and bare equations ("17 + 8 = 25. 30 - 4 = 26. ").
+Over the first {ramp:,} steps the share of rows that are equations falls from {equations[0]:.0%} to {equations[1]:.0%}
+and the shares of the levels in each task's tokens go from {levels[0]} to {levels[1]}. Held-out problems are skipped.
+`text` is drawn from a Markov source fitted on GSM8K's training questions; the other tasks use no outside text.
+The tokenizer is a byte-level BPE learned from the same problems; numbers below 100 are single tokens, longer ones are
 split in pairs of digits from the right.
 
 ## Recipe
@@ -62,8 +67,8 @@ split in pairs of digits from the right.
   is learned in a fraction of the steps that two matrices need.
 - bfloat16 autocast; exponential moving average of the weights (0.997), which is what is exported.
 - Hardware: {hardware}. Hours: {hours:.1f}.
-- Last training loss {loss:.3f} nats a token. Held-out bound, nats per token of the answer: {bounds}. Results of bare
-  equations: {equation_accuracy:.1%} right.
+- Last training loss {loss:.3f} nats a token; results of bare equations: {equation_accuracy:.1%} right. Held-out bound,
+  nats per token of the answer, by task for levels 1, 2 and 3: {bounds}.
 
 ## Made by
 
@@ -94,8 +99,8 @@ def hardware() -> str:
     return f"{torch.get_num_threads()} CPU threads of {os.cpu_count()} ({platform.machine()})"
 
 
-def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, right: Mapping[int, Accuracy]) -> str:
-    """The card of the run in `folder`; `right` has the accuracy of each level."""
+def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, verdicts: Sequence[Verdict]) -> str:
+    """The card of the run in `folder`; `verdicts` say how well its model answers."""
     import torch
     import transformers
 
@@ -104,18 +109,18 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ri
     log = entries(folder)
     losses = [entry["loss"] for entry in log if "loss" in entry]
     measured = [entry for entry in log if "equations" in entry][-1]
-    rows = [f"| {level} | {found.total:,} | {found} |" for level, found in right.items()]
     curriculum = Curriculum()
+    size = asdict(settings.size)
     return TEMPLATE.format(
+        **size,
+        format=FORMATS[settings.size.family],
         parameters=parameters,
         vocabulary=vocabulary,
         context=settings.size.max_length,
-        width=settings.size.width,
-        layers=settings.size.layers,
-        heads=settings.size.heads,
-        mlp=settings.size.mlp,
-        planner=TOKEN_BY_TOKEN,
-        accuracies="\n".join(rows),
+        planner=PLANNER,
+        block=BLOCK_LENGTH,
+        accuracies="\n".join(_row(verdict) for verdict in verdicts),
+        tasks=", ".join(f"{share:.0%} `{task}`" for task, share in curriculum.tasks),
         ramp=curriculum.ramp,
         equations=curriculum.equations,
         levels=[" : ".join(f"{share:g}" for share in shares) for shares in curriculum.levels],
@@ -130,9 +135,30 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ri
         hardware=hardware(),
         hours=hours(folder),
         loss=losses[-1],
-        bounds=", ".join(f"level {level} {measured[f'bound_level_{level}']:.3f}" for level in right),
+        bounds="; ".join(_bounds(measured)),
         equation_accuracy=measured["equations"],
-        command=f"dus train --out DIR --steps {settings.steps} --decay {settings.decay} --seed {settings.seed}",
+        command=_command(settings),
         torch=torch.__version__,
         transformers=transformers.__version__,
+    )
+
+
+def _row(verdict: Verdict) -> str:
+    beside = ""
+    if verdict.task.unit == "nats":
+        questions = held_out(verdict.task, verdict.level, len(verdict.scores))
+        own = fmean(questions.score(i, problem.solution) for i, problem in enumerate(questions.problems))
+        beside = f"; the source's own passages cost {own:.3f}"
+    return f"| {verdict.task.name} | {verdict.level} | {verdict}{beside} |"
+
+
+def _bounds(measured: Mapping[str, float]) -> Iterator[str]:
+    for name in TASKS:
+        yield f"{name} " + ", ".join(f"{measured[f'bound_{name}_{level}']:.3f}" for level in LEVELS)
+
+
+def _command(settings: Settings) -> str:
+    named = next((name for name, size in SIZES.items() if size == settings.size and name != "bundled"), None)
+    return f"dus train --out DIR --steps {settings.steps} --decay {settings.decay} --seed {settings.seed}" + (
+        f" --size {named}" if named else ""
     )

@@ -1,8 +1,8 @@
 """The training batches: a pure function of (seed, step), so that a resumed run continues exactly where it was.
 
-A batch is a set of rows of one length without padding: word problems, whose prompt is visible and whose answer is
-followed by end tokens to the end of the row (as in LLaDA's supervised fine-tuning: end tokens count in the loss), and
-rows of bare equations. Rows of similar length share a batch, so that the end tokens stay few.
+A batch is a set of rows of one length without padding: problems of the tasks, whose prompt is visible and whose answer
+is followed by end tokens to the end of the row (as in LLaDA's supervised fine-tuning: end tokens count in the loss),
+and rows of bare equations. Rows of similar length share a batch, so that the end tokens stay few.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from torch.utils.data import IterableDataset
 
-from dus.tasks import LEVELS, Task
+from dus.tasks import LEVELS, TASKS, Task
 from dus.training import equations
 
 if TYPE_CHECKING:
@@ -31,22 +31,30 @@ GRAIN = 16  # row lengths are multiples of it
 class Curriculum:
     """What is trained on when. Shares move linearly from the first value to the second over `ramp` steps.
 
-    `equations` is the share of rows that are bare equations, `levels` the relative frequency of the problem levels.
+    `equations` is the share of rows that are bare equations; of the other tokens `tasks` gives each task's relative
+    share (a task that is not listed is not trained on), and `levels` the shares of the levels of every task.
     `extra` lists (probability, most tokens) of end tokens added to a batch's rows beyond its longest problem.
     """
 
-    ramp: int = 1000
-    equations: tuple[float, float] = (0.6, 0.15)
-    levels: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.8, 0.2, 0.0), (0.4, 0.4, 0.2))
+    ramp: int = 1500
+    equations: tuple[float, float] = (0.6, 0.1)
+    tasks: tuple[tuple[str, float], ...] = (("arithmetic", 0.5), ("code", 0.22), ("instructions", 0.14), ("text", 0.14))
+    levels: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.8, 0.2, 0.0), (0.3, 0.4, 0.3))
     extra: tuple[tuple[float, int], ...] = ((0.5, 0), (0.3, 32), (0.16, 64), (0.04, 208))
 
     def equation_share(self, step: int) -> float:
         """The share of rows with bare equations at `step`."""
         return self._between(*self.equations, step)
 
-    def level_weights(self, step: int) -> list[float]:
-        """The relative frequencies of the levels at `step`."""
-        return [self._between(first, last, step) for first, last in zip(*self.levels, strict=True)]
+    def token_shares(self, step: int) -> dict[tuple[str, int], float]:
+        """The share of each task and level in the tokens that are not equations, at `step`; they sum to 1."""
+        levels = [self._between(first, last, step) for first, last in zip(*self.levels, strict=True)]
+        total = sum(share for _, share in self.tasks) * sum(levels)
+        return {
+            (task, level): share * weight / total
+            for task, share in self.tasks
+            for level, weight in zip(LEVELS, levels, strict=True)
+        }
 
     def _between(self, first: float, last: float, step: int) -> float:
         return first + (last - first) * min(1.0, step / self.ramp)
@@ -121,7 +129,6 @@ class Batches(IterableDataset):
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerFast,
-        tasks: tuple[Task, ...],
         *,
         seed: int,
         start: int = 0,
@@ -129,7 +136,6 @@ class Batches(IterableDataset):
         curriculum: Curriculum | None = None,
     ) -> None:
         self.encoder = Encoder(tokenizer)
-        self.tasks = tasks
         self.seed = seed
         self.start = start
         self.tokens_per_batch = tokens_per_batch
@@ -170,14 +176,10 @@ class Batches(IterableDataset):
         """The problem rows of `POOL` neighbouring steps, cut by length into as many batches of about equal size."""
         rng = random.Random(f"pool/{self.seed}/{index}")
         step = index * POOL
-        wanted = POOL * self.tokens_per_batch * (1 - self.curriculum.equation_share(step))
-        weights = self.curriculum.level_weights(step)
-        streams = {(task, level): task.problems(level, rng.getrandbits(62)) for task in self.tasks for level in LEVELS}
+        budget = POOL * self.tokens_per_batch * (1 - self.curriculum.equation_share(step))
         rows: list[Row] = []
-        while sum(len(row.tokens) for row in rows) < wanted:
-            draws = zip(rng.choices(self.tasks, k=64), rng.choices(LEVELS, weights, k=64), strict=True)
-            problems = [next(streams[draw]) for draw in draws]
-            rows += self.encoder.problems([(problem.question, problem.solution) for problem in problems])
+        for (task, level), share in self.curriculum.token_shares(step).items():
+            rows += self._drawn(TASKS[task], level, rng.getrandbits(62), share * budget)
         rows.sort(key=lambda row: len(row.tokens))
         share = sum(len(row.tokens) for row in rows) / POOL
         batches: list[list[Row]] = [[] for _ in range(POOL)]
@@ -187,6 +189,16 @@ class Batches(IterableDataset):
             passed += len(row.tokens)
         rng.shuffle(batches)
         return batches
+
+    def _drawn(self, task: Task, level: int, seed: int, tokens: float) -> list[Row]:
+        """Rows of problems, as many as make up `tokens` tokens."""
+        stream = task.problems(level, seed)
+        rows: list[Row] = []
+        while tokens > 0:
+            new = self.encoder.problems([(problem.question, problem.solution) for problem in islice(stream, 8)])
+            rows += new
+            tokens -= sum(len(row.tokens) for row in new)
+        return rows
 
 
 def masks(maskable: Tensor, always: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

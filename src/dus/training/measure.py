@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from dus.evaluation.accuracy import accuracy
-from dus.tasks import LEVELS, Task
+from dus.tasks import LEVELS, TASKS
 from dus.training import equations, export
 from dus.training.data import Encoder, Row, encode_problems, masks
+from dus.training.judge import judge_all
 from dus.training.model import masked_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from dus.training.trainer import DenoiserTrainer
 
@@ -26,21 +26,23 @@ if TYPE_CHECKING:
 class Probe:
     """Fixed held-out measurements of a network, cheap enough to be made every few minutes.
 
-    - `bound_level_k`: the bound on -log p(answer | question) in nats per token of the answer and its end token (LLaDA,
-      arXiv 2502.09992, eq. 6) on `size` held-out problems of level k, always with the same masks.
-    - `result_level_k`: how often the last equation's result is right when all from there on is masked.
+    - `bound_TASK_k`: the bound on -log p(answer | question) in nats per token of the answer and its end token (LLaDA,
+      arXiv 2502.09992, eq. 6) on `size` held-out problems of level k of each task, always with the same masks.
     - `equations`: how often the result of a bare equation is right.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, task: Task, size: int = 128) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, size: int = 32) -> None:
         self.encoder = Encoder(tokenizer)
-        self.equals = tokenizer.encode("= 0")[0], tokenizer.encode("1 = 0")[1]
-        self.rows = {level: encode_problems(self.encoder, task, level, size) for level in LEVELS}
+        self.rows = {
+            f"bound_{name}_{level}": encode_problems(self.encoder, task, level, size)
+            for name, task in TASKS.items()
+            for level in LEVELS
+        }
         rng = random.Random("probe")
-        drawn = [self.encoder.drill([equations.draw(rng)]) for _ in range(4 * size)]
+        drawn = [self.encoder.drill([equations.draw(rng)]) for _ in range(512)]
         self.drills = [row for row in drawn if sum(row.maskable) == 1]
 
-    def __call__(self, model: LlamaForCausalLM) -> dict[str, float]:
+    def __call__(self, model: PreTrainedModel) -> dict[str, float]:
         """All measurements."""
         import torch
 
@@ -48,14 +50,13 @@ class Probe:
         model.eval()
         found: dict[str, float] = {}
         with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16):
-            for level, rows in self.rows.items():
-                found[f"bound_level_{level}"] = self._bound(model, rows)
-                found[f"result_level_{level}"] = self._results(model, [self._from_last_result(row) for row in rows])
+            for name, rows in self.rows.items():
+                found[name] = self._bound(model, rows)
             found["equations"] = self._results(model, self.drills)
         model.train(training)
         return found
 
-    def _bound(self, model: LlamaForCausalLM, rows: list[Row]) -> float:
+    def _bound(self, model: PreTrainedModel, rows: list[Row]) -> float:
         import torch
         from torch.nn.functional import cross_entropy
 
@@ -66,7 +67,7 @@ class Probe:
         losses = cross_entropy(masked_logits(model, tokens, masked).float(), tokens[masked], reduction="none")
         return float((losses * weights[masked]).sum())
 
-    def _results(self, model: LlamaForCausalLM, rows: list[Row]) -> float:
+    def _results(self, model: PreTrainedModel, rows: list[Row]) -> float:
         """How often the first masked token of a row is right, all its `maskable` ones being masked."""
         tokens, masked = (x.to(model.device) for x in self._stack(rows))
         guesses = tokens.clone()
@@ -83,10 +84,6 @@ class Probe:
         maskable = [row.maskable + [False] * (length - len(row.maskable)) for row in rows]
         return torch.tensor(padded), torch.tensor(maskable)
 
-    def _from_last_result(self, row: Row) -> Row:
-        last = max(i for i, token in enumerate(row.tokens) if token in self.equals)
-        return Row(row.tokens, [i > last for i in range(len(row.tokens))])
-
 
 class Probing(TrainerCallback):
     """Logs a `Probe` of the averaged weights every `every` steps and at the last one."""
@@ -102,20 +99,18 @@ class Probing(TrainerCallback):
 
 
 class Trying(TrainerCallback):
-    """Logs every `every` steps how many of `size` held-out problems of levels 1 and 2 the averaged weights solve."""
+    """Logs every `every` steps how the averaged weights answer `size` held-out problems of each task's first levels."""
 
-    def __init__(
-        self, run: DenoiserTrainer, tokenizer: PreTrainedTokenizerFast, task: Task, every: int, size: int
-    ) -> None:
-        self.run, self.tokenizer, self.task, self.every, self.size = run, tokenizer, task, every, size
+    def __init__(self, run: DenoiserTrainer, tokenizer: PreTrainedTokenizerFast, every: int, size: int) -> None:
+        self.run, self.tokenizer, self.every, self.size = run, tokenizer, every, size
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Decodes when it is time."""
         if state.global_step % self.every == 0:
             with self.run.average.swapped_into(self.run.model) as network:
-                model = export.as_llada(network, self.tokenizer)
-            found = {level: accuracy(model, self.task, level, self.size) for level in LEVELS[:2]}
-            self.run.note({f"accuracy_level_{level}": right.share for level, right in found.items()})
+                model = export.as_checkpoint(network, self.tokenizer)
+            verdicts = judge_all(model, dict.fromkeys(LEVELS[:2], self.size))
+            self.run.note({f"{verdict.task.name}_{verdict.level}": verdict.mean for verdict in verdicts})
 
 
 class Journal(TrainerCallback):

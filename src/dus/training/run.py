@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dus.tasks import LEVELS, TASKS
-from dus.training.model import BUNDLED, Size
+from dus.training.model import SIZES, Size
 
 if TYPE_CHECKING:
     from dus.training.trainer import DenoiserTrainer
@@ -29,13 +28,14 @@ class Settings:
 
     `steps` optimizer steps of `tokens_per_batch` tokens; the learning rates fall over the last `decay` of them. Both
     may be changed when a run is resumed: a run is ended early by a resume with a small `steps` and `decay`.
-    `judged` held-out problems a level are decoded at the end, `tried` of levels 1 and 2 every `try_every` steps.
+    Of each task, `judged[k]` held-out problems of level k + 1 are decoded at the end, and `tried` of levels 1 and 2
+    every `try_every` steps.
     """
 
     steps: int = 10_000
     decay: int = 5_000
     seed: int = 0
-    size: Size = BUNDLED
+    size: Size = SIZES["bundled"]
     warmup: int = 100
     tokens_per_batch: int = 8192
     matrix_lr: float = 0.02
@@ -43,9 +43,9 @@ class Settings:
     log_every: int = 20
     save_every: int = 200
     probe_every: int = 200
-    try_every: int = 1000
-    tried: int = 64
-    judged: int = 500
+    try_every: int = 2000
+    tried: int = 32
+    judged: tuple[int, int, int] = (500, 500, 200)
 
 
 def train(folder: Path, settings: Settings, *, resume: bool = False) -> Path:
@@ -75,17 +75,24 @@ def stored_settings(folder: Path) -> Settings:
     """The settings of the run in `folder`; TrainingError where there is none."""
     try:
         fields = json.loads((folder / "settings.json").read_text())
-        return Settings(**{**fields, "size": Size(**fields["size"])})
+        return Settings(**{**fields, "size": Size(**fields["size"]), "judged": tuple(fields["judged"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise TrainingError(f"{folder} holds no training run: {error}") from None
 
 
-def chosen(folder: Path, *, steps: int | None, decay: int | None, seed: int | None, resume: bool) -> Settings:
+def chosen(
+    folder: Path, *, steps: int | None, decay: int | None, seed: int | None, size: str | None, resume: bool
+) -> Settings:
     """The settings of a run to be begun, or of the one in `folder` to be resumed, None leaving them as they are.
 
     Where only `steps` is given, the learning rates fall over the second half of them.
+
+    Raises:
+        TrainingError: for a size that does not exist.
     """
     settings = stored_settings(folder) if resume else Settings()
+    if size is not None and size not in SIZES:
+        raise TrainingError(f"no size {size!r}: the sizes are {', '.join(SIZES)}")
     if decay is None and steps is not None:
         decay = steps // 2
     return replace(
@@ -93,6 +100,7 @@ def chosen(folder: Path, *, steps: int | None, decay: int | None, seed: int | No
         steps=settings.steps if steps is None else steps,
         decay=settings.decay if decay is None else decay,
         seed=settings.seed if seed is None else seed,
+        size=settings.size if size is None else SIZES[size],
     )
 
 
@@ -128,13 +136,11 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
         tokenizer.build().save_pretrained(words)
     vocabulary = AutoTokenizer.from_pretrained(words)
     network = model.build(settings.size, vocabulary, settings.seed)
-    task = TASKS["arithmetic"]
     run = trainer.DenoiserTrainer(
         model=network,
         args=_arguments(folder, settings),
         train_dataset=data.Batches(
             vocabulary,
-            tuple(TASKS.values()),
             seed=settings.seed,
             start=_step_of(checkpoint) if checkpoint else 0,
             tokens_per_batch=settings.tokens_per_batch,
@@ -148,23 +154,24 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
     if checkpoint:
         run.average.load(checkpoint)
     run.add_callback(measure.Journal(folder / "log.jsonl"))
-    run.add_callback(measure.Probing(run, measure.Probe(vocabulary, task), settings.probe_every))
-    run.add_callback(measure.Trying(run, vocabulary, task, settings.try_every, settings.tried))
+    run.add_callback(measure.Probing(run, measure.Probe(vocabulary), settings.probe_every))
+    run.add_callback(measure.Trying(run, vocabulary, settings.try_every, settings.tried))
     return run
 
 
 def finish(folder: Path, settings: Settings, run: DenoiserTrainer) -> Path:
-    """Exports the averaged weights to `folder/model`, with a card that tells their accuracies."""
+    """Exports the averaged weights to `folder/model`, with a card that tells how well they answer."""
     from transformers import AutoTokenizer
 
-    from dus.evaluation.accuracy import accuracy
-    from dus.training import card, export
+    from dus.tasks import LEVELS
+    from dus.training import card, export, judge
 
     vocabulary = AutoTokenizer.from_pretrained(folder / "tokenizer")
     with run.average.swapped_into(run.model) as network:
-        model = export.as_llada(network, vocabulary)
-    right = {level: accuracy(model, TASKS["arithmetic"], level, settings.judged) for level in LEVELS}
-    text = card.write(folder, settings, model.model.num_parameters(), len(vocabulary), right)
+        model = export.as_checkpoint(network, vocabulary)
+    sizes = {level: size for level, size in zip(LEVELS, settings.judged, strict=True) if size}
+    verdicts = list(judge.judge_all(model, sizes))
+    text = card.write(folder, settings, model.model.num_parameters(), len(vocabulary), verdicts)
     export.save(model, folder / "model", text)
     return folder / "model"
 

@@ -1,0 +1,103 @@
+"""Requests whose fulfilment a program can check, the counterpart of IFEval.
+
+A request asks for a list, for sentences, for keys with values, for a word again and again or for words in order, and
+puts constraints on it: one at level 1, two at level 2, three or four at level 3. Many answers are right; which ones,
+the checks in the problem's `answer` say (`dus.tasks.instructions_checks`), and each is stated in the request. A
+sentence is right when the small grammar of its topic can make it (`dus.tasks.instructions_grammar`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import MappingProxyType
+
+from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
+from dus.tasks.instructions_checks import holds
+from dus.tasks.instructions_draft import Draft, render, style
+from dus.tasks.instructions_kinds import ASK, CONFLICTS, MENUS, SIZES
+
+CONSTRAINTS = {1: (1, 1), 2: (2, 2), 3: (3, 4)}
+KINDS = {
+    1: ("list", "list", "list", "prose", "prose", "prose", "record", "repeat", "sort"),
+    2: ("list", "list", "list", "prose", "prose", "prose", "prose", "record", "repeat", "sort"),
+    3: ("list", "list", "list", "prose", "prose", "prose", "prose", "prose", "record", "repeat", "sort"),
+}
+# Characters that fit in `answer_tokens`; those with capitals count more, for few tokens have capitals.
+LONGEST = {1: 140, 2: 310, 3: 630}
+WEIGHTS = {"upper": 2.5, "title": 1.5}
+HELD_OUT_SEED = "held-out"
+
+
+def _pick(rng: random.Random, kind: str, count: int) -> list[str]:
+    """`count` constraints of the kind's menu that go together."""
+    while True:
+        picked: list[str] = []
+        for new in rng.sample(MENUS[kind], len(MENUS[kind])):
+            if new not in picked and not any({new, old} in CONFLICTS for old in picked):
+                picked.append(new)
+        if len(picked) >= count:
+            return picked[:count]
+
+
+def _draw(rng: random.Random, level: int) -> Problem | None:
+    """A problem, or None if its solution is too long for the level."""
+    kind = rng.choice(KINDS[level])
+    draft = Draft(rng, kind, _pick(rng, kind, rng.randint(*CONSTRAINTS[level])))
+    parts, keys = ASK[kind](draft, rng.randint(*SIZES[kind][level]))
+    style(draft)
+    solution = render(draft, parts, keys)
+    if len(solution) * WEIGHTS.get(draft.case, 1) > LONGEST[level]:
+        return None
+    return Problem(draft.question(), solution, draft.answer(), level)
+
+
+def _requests(level: int, seed: str) -> Iterator[Problem]:
+    """Problems without end, held-out ones not yet taken out."""
+    rng = random.Random(f"instructions/{level}/{seed}")
+    while True:
+        if problem := _draw(rng, level):
+            yield problem
+
+
+@cache
+def _held_out(level: int) -> tuple[Problem, ...]:
+    found: dict[str, Problem] = {}
+    requests = _requests(level, HELD_OUT_SEED)
+    while len(found) < max(HELD_OUT_SIZES):
+        problem = next(requests)
+        found.setdefault(problem.question, problem)
+    return tuple(found.values())
+
+
+@cache
+def _forbidden() -> frozenset[str]:
+    return frozenset(problem.question for level in LEVELS for problem in _held_out(level))
+
+
+class Instructions:
+    """The `Task` of checkable requests; an answer is right when every constraint of its request holds."""
+
+    name = "instructions"
+    unit: Unit = "right"
+    answer_tokens: Mapping[int, int] = MappingProxyType({1: 64, 2: 128, 3: 256})
+    runs_code = False
+
+    def problems(self, level: int, seed: int) -> Iterator[Problem]:
+        """Training problems without end, the same for the same seed, none with a question of a held-out set.
+
+        Raises TaskError for a level that does not exist.
+        """
+        forbidden = _forbidden()
+        return (
+            problem for problem in _requests(check_level(level), str(int(seed))) if problem.question not in forbidden
+        )
+
+    def held_out(self, level: int, size: int = 500) -> tuple[Problem, ...]:
+        """The first `size` (500 or 2,000) problems of the level's held-out set; TaskError for another level or size."""
+        return _held_out(check_level(level))[: check_size(size)]
+
+    def score(self, problem: Problem, text: str) -> float:
+        """1 if `text` is laid out as the request says and every check of the problem's answer holds, else 0."""
+        return float(holds(problem.answer, text))

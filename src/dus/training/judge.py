@@ -1,0 +1,68 @@
+"""How well a trained network answers: token by token, most confident first, on held-out problems of every task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING
+
+from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.questions import held_out
+from dus.tasks import LEVELS, TASKS, Task
+
+if TYPE_CHECKING:
+    from dus.denoisers import Denoiser
+
+PLANNER = "confidence(per_step=1)"
+BLOCK_LENGTH = 32
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The scores of a task's held-out problems, in the order of the problems and in the task's unit."""
+
+    task: Task
+    level: int
+    scores: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean score: the share of problems solved, or nats a token."""
+        return fmean(self.scores)
+
+    def __str__(self) -> str:
+        if self.task.unit == "right":
+            return str(Accuracy(sum(score == 1 for score in self.scores), len(self.scores)))
+        half = 1.96 * pstdev(self.scores) / math.sqrt(max(1, len(self.scores) - 1))
+        return f"{self.mean:.3f} ± {half:.3f} nats a token ({len(self.scores)} passages)"
+
+
+def judge(model: Denoiser, task: Task, level: int, size: int) -> Verdict:
+    """Answers the first `size` (at most 2,000) held-out problems of a level, greedily, and scores them.
+
+    The programs that a model writes for a task that `runs_code` run in the sandbox.
+    """
+    from dus.decoding import generate
+
+    questions = held_out(task, level, size)
+    answers = generate(
+        model,
+        questions.prompts,
+        planner=PLANNER,
+        max_new_tokens=questions.max_new_tokens,
+        block_length=BLOCK_LENGTH,
+        batch_size=64,
+        chat=True,
+        scores=False,
+    )
+    return Verdict(task, level, tuple(questions.score(i, text) for i, text in enumerate(answers.text or [])))
+
+
+def judge_all(model: Denoiser, sizes: dict[int, int]) -> Iterator[Verdict]:
+    """The verdicts on every task, `sizes[level]` problems each; levels that `sizes` leaves out are not judged."""
+    for task in TASKS.values():
+        for level in LEVELS:
+            if level in sizes:
+                yield judge(model, task, level, sizes[level])
