@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError, code
 from dus.tasks.code import Code, unfenced
-from dus.tasks.code_forms import INTS
-from dus.tasks.code_inputs import draw
-from dus.tasks.code_lists import NUMBERS, WORDS
-from dus.tasks.code_operations import CHECKS, TEXTS
+from dus.tasks.code.forms import INTS
+from dus.tasks.code.inputs import draw
+from dus.tasks.code.lists import NUMBERS, WORDS
+from dus.tasks.code.operations import CHECKS, TEXTS
 
 TASK = Code()
 DIGESTS = {1: "5c65eb9be2732af4", 2: "60dd782248ecd1e6", 3: "00ef9053b6121a9e"}

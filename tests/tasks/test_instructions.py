@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError
 from dus.tasks.instructions import Instructions
-from dus.tasks.instructions_checks import words_of
-from dus.tasks.instructions_wording import NUMBERS
+from dus.tasks.instructions.checks import words_of
+from dus.tasks.instructions.wording import NUMBERS
 
 TASK = Instructions()
 DIGESTS = {1: "58ccd18961a0b922", 2: "20abab908fd262d6", 3: "8abfacd817945177"}

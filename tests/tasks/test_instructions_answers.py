@@ -6,8 +6,8 @@ from itertools import islice
 
 from dus.tasks import LEVELS, Problem
 from dus.tasks.instructions import Instructions
-from dus.tasks.instructions_checks import CHECKS
-from dus.tasks.instructions_words import MEMBERS
+from dus.tasks.instructions.checks import CHECKS
+from dus.tasks.instructions.words import MEMBERS
 
 TASK = Instructions()
 SEPARATORS = {"free": ", ", "commas": ", ", "semicolons": "; ", "sentences": " "}

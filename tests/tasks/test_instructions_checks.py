@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dus.tasks import instructions_grammar as grammar
-from dus.tasks.instructions_checks import CHECKS, LAYOUTS, Reply, holds
-from dus.tasks.instructions_words import MEMBERS, TOPICS
+from dus.tasks.instructions import grammar
+from dus.tasks.instructions.checks import CHECKS, LAYOUTS, Reply, holds
+from dus.tasks.instructions.words import MEMBERS, TOPICS
 
 
 def test_the_vocabulary_is_unambiguous():

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError
 from dus.tasks.text import EMPTY, LEAST, MOST, QUESTION, Text, distinct_share, nats
-from dus.tasks.text_fit import NAMES, fit, main
-from dus.tasks.text_source import SMOOTHING, TextSource, fitted
-from dus.tasks.text_units import is_unit, parse, render
+from dus.tasks.text.fit import NAMES, fit, main
+from dus.tasks.text.source import SMOOTHING, TextSource, fitted
+from dus.tasks.text.units import is_unit, parse, render
 
 TASK = Text()
 DIGESTS = {1: "962e2565e6dd7a27", 2: "7c911e51f3a8a393", 3: "77a27b21f0d835c3"}

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dus.tasks.code_words import SAMPLE_WORDS
+from dus.tasks.code.words import SAMPLE_WORDS
 
 COUNT = 8
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dus.tasks import code_pieces as pieces
-from dus.tasks import code_words as words
-from dus.tasks.code_lists import NUMBERS, WORDS
-from dus.tasks.code_operations import CHECKS, INTS, TEXTS, Operation
-from dus.tasks.code_pieces import Function, Piece
+from dus.tasks.code import pieces, words
+from dus.tasks.code.lists import NUMBERS, WORDS
+from dus.tasks.code.operations import CHECKS, INTS, TEXTS, Operation
+from dus.tasks.code.pieces import Function, Piece
 
 Constants = Sequence[Any]
 

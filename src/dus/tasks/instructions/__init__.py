@@ -2,8 +2,8 @@
 
 A request asks for a list, for sentences, for keys with values, for a word again and again or for words in order, and
 puts constraints on it: one at level 1, two at level 2, three or four at level 3. Many answers are right; which ones,
-the checks in the problem's `answer` say (`dus.tasks.instructions_checks`), and each is stated in the request. A
-sentence is right when the small grammar of its topic can make it (`dus.tasks.instructions_grammar`).
+the checks in the problem's `answer` say (`dus.tasks.instructions.checks`), and each is stated in the request. A
+sentence is right when the small grammar of its topic can make it (`dus.tasks.instructions.grammar`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from functools import cache
 from types import MappingProxyType
 
 from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
-from dus.tasks.instructions_checks import holds
-from dus.tasks.instructions_draft import Draft, render, style
-from dus.tasks.instructions_kinds import ASK, CONFLICTS, MENUS, SIZES
+from dus.tasks.instructions.checks import holds
+from dus.tasks.instructions.draft import Draft, render, style
+from dus.tasks.instructions.kinds import ASK, CONFLICTS, MENUS, SIZES
 
 CONSTRAINTS = {1: (1, 1), 2: (2, 2), 3: (3, 4)}
 KINDS = {

@@ -15,22 +15,21 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from dus.tasks import code_forms, code_larger
-from dus.tasks import code_words as words
 from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
-from dus.tasks.code_forms import Draft
-from dus.tasks.code_inputs import draw
-from dus.tasks.code_pieces import LETTERS
+from dus.tasks.code import forms, larger, words
+from dus.tasks.code.forms import Draft
+from dus.tasks.code.inputs import draw
+from dus.tasks.code.pieces import LETTERS
 
 HELD_OUT_SEED = "held-out"
 LONGEST_VALUE = 150
 LONGEST_SOLUTION = {1: 130, 2: 260, 3: 520}
 FORMS: dict[int, tuple[Callable[[random.Random], Draft], ...]] = {
-    1: (code_forms.single,),
-    2: (code_forms.chain, code_forms.chain, code_forms.comprehension),
+    1: (forms.single,),
+    2: (forms.chain, forms.chain, forms.comprehension),
     3: (
-        code_forms.long_chain, code_larger.branch, code_larger.total_loop, code_larger.list_loop, code_larger.pairs,
-        code_larger.countdown, code_larger.helped,
+        forms.long_chain, larger.branch, larger.total_loop, larger.list_loop, larger.pairs,
+        larger.countdown, larger.helped,
     ),
 }  # fmt: skip
 

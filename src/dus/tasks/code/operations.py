@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dus.tasks.code_pieces import LETTERS, MARKS, NUMBER_TESTS, Function
+from dus.tasks.code.pieces import LETTERS, MARKS, NUMBER_TESTS, Function
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
 
-from dus.tasks import arithmetic_words as words
+from dus.tasks.arithmetic import words
 from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
 
 LIMIT = 99

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from dus.tasks import instructions_grammar as grammar
-from dus.tasks import instructions_wording as wording
-from dus.tasks.instructions_checks import words_of
-from dus.tasks.instructions_draft import Draft
-from dus.tasks.instructions_words import MEMBERS, TOPICS
+from dus.tasks.instructions import grammar, wording
+from dus.tasks.instructions.checks import words_of
+from dus.tasks.instructions.draft import Draft
+from dus.tasks.instructions.words import MEMBERS, TOPICS
 
 MENUS = {
     "list": ("layout", "layout", "case", "quoted", "begin", "end", "order", "first", "last", "include", "avoid"),

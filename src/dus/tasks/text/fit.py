@@ -1,6 +1,6 @@
 """Fits the source of the task `text` on real text.
 
-    python -m dus.tasks.text_fit gsm8k_train.jsonl OUT.json
+    python -m dus.tasks.text.fit gsm8k_train.jsonl OUT.json
 
 The first file has a JSON object on each line, whose `question` is used. The texts make one stream: a text begins as
 after the last sign of another. Rare names become one of `NAMES`, numbers the nearest of `NUMBERS`; of what results the
@@ -18,8 +18,8 @@ from math import log
 from pathlib import Path
 from zlib import crc32
 
-from dus.tasks.text_source import Context, TextSource
-from dus.tasks.text_units import is_unit, parse
+from dus.tasks.text.source import Context, TextSource
+from dus.tasks.text.units import is_unit, parse
 
 NAMES = ("Anna", "Emma", "James", "John", "Mary", "Tom")
 NUMBERS = (*range(1, 13), 15, 20, 25, 30, 40, 50, 60, 80)
@@ -102,7 +102,7 @@ def _stored(context: Context, followed: Counter[int]) -> dict[int, int]:
 def main(arguments: Sequence[str]) -> None:
     """Fits on the questions of the first file and writes the source to the second."""
     if len(arguments) != 2:
-        sys.exit("usage: python -m dus.tasks.text_fit QUESTIONS.jsonl OUT.json")
+        sys.exit("usage: python -m dus.tasks.text.fit QUESTIONS.jsonl OUT.json")
     with Path(arguments[0]).open(encoding="utf-8") as lines:
         fit(json.loads(line)["question"] for line in lines).save(Path(arguments[1]))
 

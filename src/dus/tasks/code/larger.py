@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dus.tasks import code_words as words
-from dus.tasks.code_forms import ELEMENT, SAME, TESTS, VALUES, Constants, Draft, Maker, Part, follow, through, written
-from dus.tasks.code_pieces import NUMBER_TESTS, NUMBER_VALUES, WORD_TESTS, Piece
+from dus.tasks.code import words
+from dus.tasks.code.forms import ELEMENT, SAME, TESTS, VALUES, Constants, Draft, Maker, Part, follow, through, written
+from dus.tasks.code.pieces import NUMBER_TESTS, NUMBER_VALUES, WORD_TESTS, Piece
 
 PAIR_VALUES = (
     Piece("a plus b", "a + b", lambda p, c: sum(p)),

@@ -1,12 +1,12 @@
-"""What the functions of the code problems do to a list of numbers or of words; `code_operations` has the form."""
+"""What the functions of the code problems do to a list of numbers or of words; `operations` has the form."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from dus.tasks.code_operations import taking
-from dus.tasks.code_pieces import NUMBER_TESTS, NUMBER_VALUES, WORD_TESTS, WORD_VALUES, Function, Piece
+from dus.tasks.code.operations import taking
+from dus.tasks.code.pieces import NUMBER_TESTS, NUMBER_VALUES, WORD_TESTS, WORD_VALUES, Function, Piece
 
 SEPARATORS = ("-", ", ", " ", "/", ":", "_", " and ", ";")
 

@@ -157,4 +157,4 @@ class TextSource:
 @cache
 def fitted(order: int) -> TextSource:
     """The source that comes with the package, its contexts of at most `order` units."""
-    return TextSource.load(Path(__file__).parent.parent / "assets" / "text" / "source.json").cut(order)
+    return TextSource.load(Path(__file__).parents[2] / "assets" / "text" / "source.json").cut(order)

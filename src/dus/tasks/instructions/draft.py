@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from dus.tasks import instructions_wording as wording
+from dus.tasks.instructions import wording
 
 LAYOUTS = {
     "list": ("commas", "semicolons", "lines", "numbered", "bullets"),
@@ -57,7 +57,7 @@ class Draft:
             self.said.append(self.rng.choice(wording.SAID[constraint]).format(**words))
 
     def check(self, name: str, *arguments: str | int) -> None:
-        """Adds a check, by its name in `instructions_checks.CHECKS`."""
+        """Adds a check, by its name in `dus.tasks.instructions.checks.CHECKS`."""
         self.checks.append([name, *arguments])
 
     def question(self) -> str:
@@ -67,7 +67,7 @@ class Draft:
         return " ".join([self.opening.replace("{inline}", inline), *self.said])
 
     def answer(self) -> str:
-        """The specification that `instructions_checks.holds` reads."""
+        """The specification that `dus.tasks.instructions.checks.holds` reads."""
         frame = {"quoted": self.quoted, "begin": self.begin, "end": self.end}
         stated = {name: value for name, value in frame.items() if value}
         return json.dumps({"layout": self.layout, **stated, "checks": self.checks})

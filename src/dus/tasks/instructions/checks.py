@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from dus.tasks.instructions_grammar import is_sentence
-from dus.tasks.instructions_words import MEMBERS
+from dus.tasks.instructions.grammar import is_sentence
+from dus.tasks.instructions.words import MEMBERS
 
 LONGEST_ANSWER = 4000
 

@@ -1,7 +1,7 @@
 """Passages from a known source: what a generated text costs is counted exactly, in nats a unit, not right or wrong.
 
-The source is a variable-order Markov chain of words, numbers and signs (`dus.tasks.text_source`), fitted on the
-questions of GSM8K (`dus.tasks.text_fit`). The question is a passage's beginning, begun as after a question mark; the
+The source is a variable-order Markov chain of words, numbers and signs (`dus.tasks.text.source`), fitted on the
+questions of GSM8K (`dus.tasks.text.fit`). The question is a passage's beginning, begun as after a question mark; the
 solution goes on and ends at the first full stop or question mark after `LEAST` units, or at `MOST` units. Level k uses
 the contexts of at most k units, so that what a unit depends on reaches further and passages get longer.
 
@@ -19,8 +19,8 @@ from math import log
 from types import MappingProxyType
 
 from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
-from dus.tasks.text_source import fitted
-from dus.tasks.text_units import ENDS, parse, render
+from dus.tasks.text.source import fitted
+from dus.tasks.text.units import ENDS, parse, render
 
 QUESTION = (6, 12)
 LEAST = {1: 6, 2: 32, 3: 80}

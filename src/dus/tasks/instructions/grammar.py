@@ -10,7 +10,7 @@ import re
 from collections.abc import Container, Sequence
 from functools import cache
 
-from dus.tasks.instructions_words import ADVERBS, PLURAL, SINGULAR, TIMES, TOPICS
+from dus.tasks.instructions.words import ADVERBS, PLURAL, SINGULAR, TIMES, TOPICS
 
 FORMS = (
     ("det", "noun", "verb", "adverb"),
