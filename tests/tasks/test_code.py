@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError, code
+from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError, generated
 from dus.tasks.code import Code, unfenced
 from dus.tasks.code.forms import INTS
 from dus.tasks.code.inputs import draw
@@ -202,7 +202,7 @@ def test_training_problems_share_no_question_with_any_held_out_set(level):
 def test_the_stream_would_meet_held_out_questions_if_it_did_not_skip_them(monkeypatch):
     stream = list(islice(TASK.problems(1, 3), 50))
     met = frozenset({stream[0].question, stream[17].question})
-    monkeypatch.setattr(code, "_forbidden", lambda: met)
+    monkeypatch.setattr(generated, "held_out_questions", lambda task: met)
     assert [p for p in stream if p.question not in met] == list(islice(TASK.problems(1, 3), 48))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError
+from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError, generated
 from dus.tasks.instructions import Instructions
 from dus.tasks.instructions.checks import words_of
 from dus.tasks.instructions.wording import NUMBERS
@@ -149,12 +149,11 @@ def test_training_problems_share_no_question_with_any_held_out_set(level):
 
 
 def test_the_stream_would_meet_held_out_questions_if_it_did_not_skip_them(monkeypatch):
-    from dus.tasks import instructions
 
-    monkeypatch.setattr(instructions, "_forbidden", frozenset)
+    monkeypatch.setattr(generated, "held_out_questions", lambda task: frozenset())
     stream = list(islice(TASK.problems(1, 3), 50))
     met = frozenset({stream[0].question, stream[17].question})
-    monkeypatch.setattr(instructions, "_forbidden", lambda: met)
+    monkeypatch.setattr(generated, "held_out_questions", lambda task: met)
     kept = [p for p in stream if p.question not in met]
     assert len(kept) <= 48
     assert kept == list(islice(TASK.problems(1, 3), len(kept)))

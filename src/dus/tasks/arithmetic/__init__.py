@@ -11,16 +11,15 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from types import MappingProxyType
 
 from dus.tasks.arithmetic import words
-from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
+from dus.tasks.base import Problem, Unit
+from dus.tasks.generated import Generated
 
 LIMIT = 99
 OPERATIONS = {1: (1, 1), 2: (2, 3), 3: (4, 6)}
 LARGEST_OPERAND = {1: 12, 2: LIMIT, 3: LIMIT}
-HELD_OUT_SEED = "held-out"
 
 
 class _DeadEndError(Exception):
@@ -179,21 +178,6 @@ def _stories(level: int, seed: str) -> Iterator[Problem]:
             continue
 
 
-@cache
-def _held_out(level: int) -> tuple[Problem, ...]:
-    found: dict[str, Problem] = {}
-    stories = _stories(level, HELD_OUT_SEED)
-    while len(found) < max(HELD_OUT_SIZES):
-        problem = next(stories)
-        found.setdefault(problem.question, problem)
-    return tuple(found.values())
-
-
-@cache
-def _forbidden() -> frozenset[str]:
-    return frozenset(problem.question for level in LEVELS for problem in _held_out(level))
-
-
 def final_number(text: str) -> int | None:
     """The number after the last `####` of `text`, or None where there is none.
 
@@ -215,7 +199,7 @@ def final_number(text: str) -> int | None:
     return int(sign + digits)
 
 
-class Arithmetic:
+class Arithmetic(Generated):
     """The `Task` of word problems; scored by the number after `####`."""
 
     name = "arithmetic"
@@ -223,19 +207,7 @@ class Arithmetic:
     answer_tokens: Mapping[int, int] = MappingProxyType({1: 32, 2: 64, 3: 128})
     runs_code = False
 
-    def problems(self, level: int, seed: int) -> Iterator[Problem]:
-        """Training problems without end, the same for the same seed, none with a question of a held-out set.
-
-        Raises TaskError for a level that does not exist.
-        """
-        forbidden = _forbidden()
-        return (
-            problem for problem in _stories(check_level(level), str(int(seed))) if problem.question not in forbidden
-        )
-
-    def held_out(self, level: int, size: int = 500) -> tuple[Problem, ...]:
-        """The first `size` (500 or 2,000) problems of the level's held-out set; TaskError for another level or size."""
-        return _held_out(check_level(level))[: check_size(size)]
+    stream = staticmethod(_stories)
 
     def score(self, problem: Problem, text: str) -> bool:
         """Whether the number after the last `####` of `text` is the problem's answer."""

@@ -11,17 +11,16 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
+from dus.tasks.base import Problem, Unit
 from dus.tasks.code import forms, larger, words
 from dus.tasks.code.forms import Draft
 from dus.tasks.code.inputs import draw
 from dus.tasks.code.pieces import LETTERS
+from dus.tasks.generated import Generated
 
-HELD_OUT_SEED = "held-out"
 LONGEST_VALUE = 150
 LONGEST_SOLUTION = {1: 130, 2: 260, 3: 520}
 FORMS: dict[int, tuple[Callable[[random.Random], Draft], ...]] = {
@@ -126,28 +125,13 @@ def _functions(level: int, seed: str) -> Iterator[Problem]:
             yield problem
 
 
-@cache
-def _held_out(level: int) -> tuple[Problem, ...]:
-    found: dict[str, Problem] = {}
-    functions = _functions(level, HELD_OUT_SEED)
-    while len(found) < max(HELD_OUT_SIZES):
-        problem = next(functions)
-        found.setdefault(problem.question, problem)
-    return tuple(found.values())
-
-
-@cache
-def _forbidden() -> frozenset[str]:
-    return frozenset(problem.question for level in LEVELS for problem in _held_out(level))
-
-
 def unfenced(text: str) -> str:
     """The inside of the first Markdown code fence of `text`, to the end where it is not closed; else all of `text`."""
     match = _FENCE.search(text)
     return match[1] if match else text
 
 
-class Code:
+class Code(Generated):
     """The `Task` of Python functions; scored by hidden tests in the sandbox."""
 
     name = "code"
@@ -155,19 +139,7 @@ class Code:
     answer_tokens: Mapping[int, int] = MappingProxyType({1: 64, 2: 128, 3: 256})
     runs_code = True
 
-    def problems(self, level: int, seed: int) -> Iterator[Problem]:
-        """Training problems without end, the same for the same seed, none with a question of a held-out set.
-
-        Raises TaskError for a level that does not exist.
-        """
-        forbidden = _forbidden()
-        return (
-            problem for problem in _functions(check_level(level), str(int(seed))) if problem.question not in forbidden
-        )
-
-    def held_out(self, level: int, size: int = 500) -> tuple[Problem, ...]:
-        """The first `size` (500 or 2,000) problems of the level's held-out set; TaskError for another level or size."""
-        return _held_out(check_level(level))[: check_size(size)]
+    stream = staticmethod(_functions)
 
     def score(self, problem: Problem, text: str) -> bool:
         """Whether the program in `text`, fenced or not, passes the problem's hidden tests in the sandbox."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from functools import cache
 from types import MappingProxyType
 
-from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
+from dus.tasks.base import Problem, Unit
+from dus.tasks.generated import Generated
 from dus.tasks.instructions.checks import holds
 from dus.tasks.instructions.draft import Draft, render, style
 from dus.tasks.instructions.kinds import ASK, CONFLICTS, MENUS, SIZES
@@ -27,7 +27,6 @@ KINDS = {
 # Characters that fit in `answer_tokens`; those with capitals count more, for few tokens have capitals.
 LONGEST = {1: 140, 2: 310, 3: 630}
 WEIGHTS = {"upper": 2.5, "title": 1.5}
-HELD_OUT_SEED = "held-out"
 
 
 def _pick(rng: random.Random, kind: str, count: int) -> list[str]:
@@ -61,22 +60,7 @@ def _requests(level: int, seed: str) -> Iterator[Problem]:
             yield problem
 
 
-@cache
-def _held_out(level: int) -> tuple[Problem, ...]:
-    found: dict[str, Problem] = {}
-    requests = _requests(level, HELD_OUT_SEED)
-    while len(found) < max(HELD_OUT_SIZES):
-        problem = next(requests)
-        found.setdefault(problem.question, problem)
-    return tuple(found.values())
-
-
-@cache
-def _forbidden() -> frozenset[str]:
-    return frozenset(problem.question for level in LEVELS for problem in _held_out(level))
-
-
-class Instructions:
+class Instructions(Generated):
     """The `Task` of checkable requests; an answer is right when every constraint of its request holds."""
 
     name = "instructions"
@@ -84,19 +68,7 @@ class Instructions:
     answer_tokens: Mapping[int, int] = MappingProxyType({1: 64, 2: 128, 3: 256})
     runs_code = False
 
-    def problems(self, level: int, seed: int) -> Iterator[Problem]:
-        """Training problems without end, the same for the same seed, none with a question of a held-out set.
-
-        Raises TaskError for a level that does not exist.
-        """
-        forbidden = _forbidden()
-        return (
-            problem for problem in _requests(check_level(level), str(int(seed))) if problem.question not in forbidden
-        )
-
-    def held_out(self, level: int, size: int = 500) -> tuple[Problem, ...]:
-        """The first `size` (500 or 2,000) problems of the level's held-out set; TaskError for another level or size."""
-        return _held_out(check_level(level))[: check_size(size)]
+    stream = staticmethod(_requests)
 
     def score(self, problem: Problem, text: str) -> float:
         """1 if `text` is laid out as the request says and every check of the problem's answer holds, else 0."""

@@ -18,14 +18,14 @@ from functools import cache
 from math import log
 from types import MappingProxyType
 
-from dus.tasks.base import HELD_OUT_SIZES, LEVELS, Problem, Unit, check_level, check_size
+from dus.tasks.base import Problem, Unit, check_level
+from dus.tasks.generated import Generated
 from dus.tasks.text.source import fitted
 from dus.tasks.text.units import ENDS, parse, render
 
 QUESTION = (6, 12)
 LEAST = {1: 6, 2: 32, 3: 80}
 MOST = {1: 24, 2: 60, 3: 128}
-HELD_OUT_SEED = "held-out"
 UNKNOWN = 20 * log(2)
 EMPTY = 50.0
 
@@ -43,21 +43,6 @@ def _passages(level: int, seed: str) -> Iterator[Problem]:
         units = [source.units[place] for place in past[1:]]
         solution = render(units[asked:])
         yield Problem(render(units[:asked]), solution, solution, level)
-
-
-@cache
-def _held_out(level: int) -> tuple[Problem, ...]:
-    found: dict[str, Problem] = {}
-    passages = _passages(level, HELD_OUT_SEED)
-    while len(found) < max(HELD_OUT_SIZES):
-        problem = next(passages)
-        found.setdefault(problem.question, problem)
-    return tuple(found.values())
-
-
-@cache
-def _forbidden() -> frozenset[str]:
-    return frozenset(problem.question for level in LEVELS for problem in _held_out(level))
 
 
 def nats(level: int, past: Sequence[str], units: Sequence[str]) -> list[float]:
@@ -89,7 +74,7 @@ def distinct_share(text: str, n: int = 2) -> float:
     return len(set(stretches)) / len(stretches) if stretches else 1.0
 
 
-class Text:
+class Text(Generated):
     """The `Task` of continuing a passage; scored by what the continuation costs under the true source."""
 
     name = "text"
@@ -97,19 +82,7 @@ class Text:
     answer_tokens: Mapping[int, int] = MappingProxyType({1: 64, 2: 128, 3: 256})
     runs_code = False
 
-    def problems(self, level: int, seed: int) -> Iterator[Problem]:
-        """Training problems without end, the same for the same seed, none with a question of a held-out set.
-
-        Raises TaskError for a level that does not exist.
-        """
-        forbidden = _forbidden()
-        return (
-            problem for problem in _passages(check_level(level), str(int(seed))) if problem.question not in forbidden
-        )
-
-    def held_out(self, level: int, size: int = 500) -> tuple[Problem, ...]:
-        """The first `size` (500 or 2,000) problems of the level's held-out set; TaskError for another level or size."""
-        return _held_out(check_level(level))[: check_size(size)]
+    stream = staticmethod(_passages)
 
     def score(self, problem: Problem, text: str) -> float:
         """Nats a unit: `-log p(text | question) / units` under the source of the problem's level, see `nats`.
