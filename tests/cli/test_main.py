@@ -9,7 +9,9 @@ import pytest
 from dus import cli
 
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "huggingface_hub")
-COMMANDS = ("generate", "compare", "schedule", "planners", "demo", "train", "theory")
+COMMANDS = (
+    "generate", "compare", "schedule", "planners", "demo", "train", "theory", "eval", "lm-eval", "bench",
+)  # fmt: skip
 
 
 def python(code, **kwargs):

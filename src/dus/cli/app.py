@@ -11,6 +11,7 @@ from dus.cli.compare import compare
 from dus.cli.demo import demo
 from dus.cli.eval import evaluate
 from dus.cli.generate import generate
+from dus.cli.lm_eval import lm_eval
 from dus.cli.planners import planners
 from dus.cli.schedule import schedule
 from dus.cli.theory import theory
@@ -45,4 +46,5 @@ def dus(
 for command in (generate, compare, schedule, planners, demo, bench, train):
     app.command()(command)
 app.command("eval")(evaluate)
+app.command("lm-eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lm_eval)
 app.add_typer(theory, name="theory")

@@ -1,0 +1,90 @@
+"""Answers as lm-eval wants them: texts, as they are done, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dus.decoding import Settings
+from dus.decoding.run import Run
+from dus.denoisers import Denoiser
+from dus.evaluation.harness.devices import Attempt
+from dus.evaluation.harness.masking import Pair
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer's text, the denoiser calls that it took, and its tokens before the end token or stop string."""
+
+    text: str
+    nfe: int
+    tokens: int
+
+
+def answers(model: Denoiser, rows: list[Tensor], settings: Settings, batch_size: int) -> Iterator[tuple[int, Answer]]:
+    """Each row's index and answer, batch by batch; a draw depends on the row's index and not on its batch.
+
+    Args:
+        model: a denoiser with a tokenizer.
+        rows: int64 1-D tensors, the prompts.
+        settings: how to decode.
+        batch_size: rows decoded together.
+    """
+    run = Run(model, rows, settings, batch_size)
+    tokenizer: Any = run.tokenizer
+    ends = _ends(model, tokenizer, settings.stops)
+    for _ in chain(run.steps(), [None]):  # the last batch's rows are there after its last step
+        if not run.decoded:
+            continue
+        indices = sorted(row.row for row in run.decoded)
+        done = run.result()
+        run.decoded.clear()
+        texts = (_ended(tokenizer, *answer, ends) for answer in zip(done.text or [], done.tokens, strict=True))
+        yield from zip(indices, map(Answer, texts, done.nfe, done.useful), strict=True)
+
+
+def _ends(model: Denoiser, tokenizer: Any, stops: tuple[str, ...]) -> Tensor:
+    """End tokens, and the stop strings that are tokens and leave no trace in a text, such as `<|im_end|>`."""
+    stopping = [tokenizer.convert_tokens_to_ids(stop) for stop in stops if stop in tokenizer.all_special_tokens]
+    return torch.tensor([*getattr(model, "eos_token_ids", ()), *stopping], dtype=torch.long)
+
+
+def _ended(tokenizer: Any, text: str, tokens: Tensor, ends: Tensor) -> str:
+    """An answer's text, as far as the first end token where it goes on behind that."""
+    found = torch.isin(tokens, ends).nonzero()
+    return tokenizer.decode(tokens[: int(found[0])], skip_special_tokens=True) if len(found) else text
+
+
+def attempt(model: Denoiser, rows: list[Tensor], settings: Settings, batch_size: int) -> None:
+    """The first two steps of a batch of the longest row, to see whether it fits in memory, its cache included."""
+    longest = max(rows, key=len)
+    for _ in islice(Run(model, [longest] * batch_size, settings).steps(), 2):
+        pass
+
+
+def written(
+    model: Denoiser, pairs: list[Pair], settings: Settings, rows_of: Callable[[int, Attempt], int]
+) -> list[bool]:
+    """Whether each pair's continuation is what is written behind its context, at temperature 0, in as many tokens.
+
+    Args:
+        model: the denoiser.
+        pairs: contexts and continuations.
+        settings: how to decode.
+        rows_of: the rows of a batch, from how many there are and a function that tries a number of them.
+    """
+    found: dict[tuple[tuple[int, ...], int], list[int]] = {}
+    for length in sorted({len(continuation) for _, continuation in pairs}):
+        contexts = list(dict.fromkeys(tuple(before) for before, tokens in pairs if len(tokens) == length))
+        rows = [torch.tensor(context, dtype=torch.long) for context in contexts]
+        greedy = replace(settings, max_new_tokens=length, temperature=0.0, eos="ignore", stop=None)
+        run = Run(model, rows, greedy, rows_of(len(rows), partial(attempt, model, rows, greedy))).watched(False)
+        for context, tokens in zip(contexts, run.result().tokens, strict=True):
+            found[context, length] = tokens.tolist()
+    return [found[tuple(context), len(continuation)] == continuation for context, continuation in pairs]

@@ -1,0 +1,120 @@
+"""How likely a denoiser finds a text: the Monte Carlo estimate of LLaDA's evaluation, with its standard error.
+
+A denoiser gives a bound on the likelihood (arXiv 2502.09992, eq. 6): of L tokens mask l, drawn evenly from 1 to L,
+wherever they stand, and take `L / l` times the log-probability of what was masked. The mean over all masks is the mean
+log-likelihood of writing the tokens one by one, over all orders, and the log-likelihood itself where the denoiser's
+conditional probabilities are those of one joint law.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from dus.denoisers import Denoiser
+from dus.evaluation.harness.masking import Batch, Masked, Pair, batches, canvases
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A log-likelihood in nats.
+
+    Attributes:
+        value: the mean over masks.
+        error: its standard error; 0 where no mask was left out, NaN where there is but one or a token is impossible.
+    """
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Estimates log-likelihoods of continuations behind contexts.
+
+    Attributes:
+        model: the denoiser.
+        samples: masks for each continuation; one of L tokens has `2^L - 1` in all, and where these are no more, each
+            is used once, with its share in the mean, and the estimate is exact.
+        seed: of the masks. A pair's depend on it and on the pair's tokens alone.
+        cfg_scale: of classifier-free guidance, as in `dus.generate`.
+    """
+
+    model: Denoiser
+    samples: int = 128
+    seed: int = 0
+    cfg_scale: float = 0.0
+
+    def estimates(self, pairs: list[Pair], batch_size: int) -> Iterator[tuple[int, Estimate]]:
+        """Each pair's index and estimate, as they are done.
+
+        Args:
+            pairs: contexts, which may be empty, and continuations of at least one token; neither holds the mask.
+            batch_size: canvases a denoiser call, those of similar length; under guidance each takes two calls.
+        """
+        masked = canvases(pairs, self.model.mask_token_id, self.samples, self.seed)
+        for index, values in groupby(self._scored(masked, batch_size), key=lambda scored: scored[0]):
+            yield index, self._estimate([value for _, value in values], len(pairs[index][1]))
+
+    def attempt(self, pairs: list[Pair], batch_size: int) -> None:
+        """One denoiser call as large as any of `estimates`, to see whether it fits in memory."""
+        free = max(len(continuation) for _, continuation in pairs)
+        length = max(len(context) + len(continuation) for context, continuation in pairs)
+        canvas, read = np.full(length, self.model.mask_token_id), np.arange(length - free, length)
+        masked = Masked(0, canvas, read, np.zeros(free, dtype=np.int64), free, 1.0)
+        self._values(Batch([masked] * batch_size, list(range(batch_size)), [masked] * batch_size))
+
+    def _scored(self, masked: Iterator[Masked], batch_size: int) -> Iterator[tuple[int, float]]:
+        for batch in batches(masked, batch_size):
+            yield from zip((member.pair for member in batch.members), self._values(batch), strict=True)
+
+    def _estimate(self, values: list[float], length: int) -> Estimate:
+        """The sum of what the masks gave; those that were drawn, by ascending numbers of masked tokens."""
+        n, total = len(values), math.fsum(values)
+        if n == 2**length - 1:
+            return Estimate(total, 0.0)
+        if n == 1 or not math.isfinite(total):
+            return Estimate(total, math.nan)
+        # The numbers of masked tokens are spaced evenly, so that their spread adds no error: neighbours have (nearly)
+        # the same, and only what differs between them counts (Wolter, Introduction to Variance Estimation, ch. 8).
+        between = math.fsum((one - other) ** 2 for one, other in pairwise(values))
+        return Estimate(total, math.sqrt(n * between / (2 * (n - 1))))
+
+    def _values(self, batch: Batch) -> list[float]:
+        """For each member of a batch the log-probability of its target, times its weight."""
+        logits = self._logits(batch.distinct)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        target = pad_sequence([torch.from_numpy(member.target) for member in batch.members], batch_first=True)
+        row, column = torch.tensor(batch.rows)[:, None], torch.arange(target.shape[1])
+        counts = torch.tensor([len(member.target) for member in batch.members])[:, None]
+        row, column, target, real = (part.to(logits.device) for part in (row, column, target, column < counts))
+        # The softmax has the mask token in it, as LLaDA's evaluation has.
+        chosen = logits[row, column, target] - logits.logsumexp(dim=-1)[row, column]
+        sums = chosen.double().masked_fill(~real, 0).sum(dim=1).tolist()
+        return [total * member.weight for total, member in zip(sums, batch.members, strict=True)]
+
+    @torch.no_grad()
+    def _logits(self, rows: list[Masked]) -> Tensor:
+        """Float `[N, R, V]`: the logits at each row's masks, those of rows with fewer masks repeated at the end."""
+        device = getattr(self.model, "device", "cpu")
+        length, most = max(len(row.canvas) for row in rows), max(len(row.read) for row in rows)
+        tokens = pad_sequence([torch.from_numpy(row.canvas) for row in rows], batch_first=True, padding_side="left")
+        start = torch.tensor([length - len(row.canvas) for row in rows])[:, None]
+        real = None if not start.any() else (torch.arange(length) >= start).to(device)
+        reads = [np.pad(row.read, (0, most - len(row.read)), mode="edge") for row in rows]
+        read, tokens = (torch.from_numpy(np.stack(reads)) + start).to(device), tokens.to(device)
+        if self.cfg_scale == 0:
+            return self.model.logits(tokens, read=read, attention_mask=real)
+        context = torch.arange(length) < length - torch.tensor([row.free for row in rows])[:, None]
+        blind = tokens.masked_fill(context.to(device), self.model.mask_token_id)
+        seeing = self.model.logits(tokens, read=read, attention_mask=real).float()
+        unseeing = self.model.logits(blind, read=read, attention_mask=real).float()
+        guided = unseeing + (1 + self.cfg_scale) * (seeing - unseeing)
+        return guided.masked_fill(seeing == -torch.inf, -torch.inf)

@@ -1,0 +1,79 @@
+"""Values of arguments, from whatever a string, a YAML file or a command line made of them."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+Rows: TypeAlias = int | Literal["auto"]
+
+
+class HarnessError(ValueError):
+    """Something that was asked of the lm-eval model and cannot be done; the message says what would be right."""
+
+
+def value_of(name: str, value: Any, hint: Any) -> Any:
+    """A value as the type `hint` wants it; None, and a text that says so where no text is wanted, is None.
+
+    Raises:
+        HarnessError: naming the argument, what is wrong with it and what would be right.
+    """
+    wanted = hint if hint in _READERS else next(kind for kind in typing.get_args(hint) if kind is not type(None))
+    read, expected = _READERS[wanted]
+    if value is None or (wanted is not str and str(value).lower() == "none"):
+        return None
+    try:
+        return read(value)
+    except (ValueError, TypeError, OverflowError):
+        raise HarnessError(f"{name} is {value!r}, but has to be {expected}") from None
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if isinstance(value, bool) or (not isinstance(value, str) and number != value):
+        raise ValueError
+    return number
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError
+    return float(value)
+
+
+def _truth(value: Any) -> bool:
+    text = str(value).lower()
+    if text not in ("true", "false"):
+        raise ValueError
+    return text == "true"
+
+
+def _word(value: Any) -> Any:
+    """A text; a planner, a device or a type may also come as what it is."""
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _ids(value: Any) -> list[int]:
+    several = value.split(";") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    return [_whole(part) for part in several]
+
+
+def _rows(value: Any) -> Rows:
+    """Rows a batch; lm-eval's `auto:N` looks N times, and once is enough here."""
+    if str(value).partition(":")[0] == "auto":
+        return "auto"
+    rows = _whole(value)
+    if rows < 1:
+        raise ValueError
+    return rows
+
+
+_READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
+    int: (_whole, "a whole number"),
+    float: (_number, "a number"),
+    bool: (_truth, "true or false"),
+    str: (_word, "a text"),
+    list[int]: (_ids, "token ids, as in 2;3"),
+    Rows: (_rows, "a whole number above 0, or auto"),
+}

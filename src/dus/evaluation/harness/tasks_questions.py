@@ -1,0 +1,104 @@
+"""lm-eval's tasks as `Questions`, so that a sweep runs them and keeps what each answer cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lm_eval.api.group import Group
+from lm_eval.defaults import DEFAULT_OTHER_SEED
+
+from dus.evaluation.harness.reading import HarnessError
+from dus.evaluation.harness.tasks import load
+from dus.evaluation.harness.tasks_paper import generation_length
+from dus.tasks.base import Unit
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.task import ConfigurableTask
+
+DEFAULT_ROOM = 256
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A task or group of lm-eval as `Questions`: its prompts, and its score of an answer.
+
+    The score is the first metric of the task behind its first filter: `exact_match,strict-match` of `gsm8k`,
+    `exact_match` of `minerva_math500`, `pass@1` of the code tasks, `prompt_level_strict_acc` of `ifeval`.
+
+    Attributes:
+        asked: for each prompt the task and its request.
+        name, prompts, chat, max_new_tokens, stop, unit, runs_code: as in `Questions`.
+    """
+
+    name: str
+    asked: tuple[tuple[ConfigurableTask, Instance], ...]
+    chat: bool
+    max_new_tokens: int
+    stop: tuple[str, ...]
+    unit: Unit
+    runs_code: bool
+
+    @property
+    def prompts(self) -> list[str]:
+        """The contexts, with their worked examples."""
+        return [request.args[0] for _, request in self.asked]
+
+    def score(self, index: int, text: str) -> float:
+        """lm-eval's score of `text` up to the first stop string.
+
+        To be called in the main thread: the scorer of MATH limits its time by a signal.
+        """
+        task, request = self.asked[index]
+        answer = text[: min((at for at in map(text.find, self.stop) if at >= 0), default=len(text))]
+        answered = replace(request, resps=[answer], filtered_resps={})
+        first = task._filters[0]
+        first.apply([answered])
+        results = task.process_results(request.doc, [answered.filtered_resps[first.name]])
+        return float(next(iter(results.values())))
+
+
+def benchmark(
+    name: str,
+    *,
+    data_dir: str | Path | None = None,
+    limit: int | None = None,
+    max_new_tokens: int | None = None,
+    chat: bool = False,
+) -> Benchmark:
+    """A benchmark by lm-eval's name.
+
+    Args:
+        name: of a task or group that `tasks.load` takes.
+        data_dir: a folder with the data sets; None is the hub.
+        limit: how many problems, from the first on; of a group its tasks' first, then their second, and so on.
+        max_new_tokens: room for an answer; None is the paper's, or else the task's own.
+        chat: whether the whole prompt is a user's message in the model's chat template.
+
+    Raises:
+        HarnessError: as `tasks.load`; and on `chat` where the task begins the answer itself, after the message.
+    """
+    [found], _ = load([name], data_dir)
+    members = found.get_all_tasks() if isinstance(found, Group) else [found]
+    if chat and any(task.config.gen_prefix for task in members):
+        raise HarnessError(f"{name} begins the answer itself, so that no chat template fits: leave out chat")
+    turns = zip_longest(*([(task, request) for request in _requests(task, limit)] for task in members))
+    asked = [each for each in chain.from_iterable(turns) if each is not None][:limit]
+    wanted = members[0].config
+    room = max_new_tokens or generation_length(name) or wanted.generation_kwargs.get("max_gen_toks", DEFAULT_ROOM)
+    unit: Unit = "nats" if wanted.metric_list[0]["metric"] == "nats" else "right"
+    stop = tuple(wanted.generation_kwargs["until"])
+    return Benchmark(name, tuple(asked), chat, room, stop, unit, runs_code=wanted.unsafe_code)
+
+
+def _requests(task: ConfigurableTask, limit: int | None) -> Iterator[Instance]:
+    """The requests that `lm_eval.simple_evaluate` makes with this limit: shots are drawn in the documents' order."""
+    task.set_fewshot_seed(DEFAULT_OTHER_SEED)
+    for number, doc in task.doc_iterator(limit=limit):
+        shots = task.config.num_fewshot or 0
+        context = task.fewshot_context(doc, num_fewshot=shots, gen_prefix=task.doc_to_prefix(doc))
+        yield task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, number, 1))
