@@ -6,6 +6,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from dus.bench.growth import draw, grow, values_for
+from dus.bench.machine import machine, peak_memory
 from dus.bench.measure import Bench, Setting
 from dus.bench.shapes import SHAPES, random_model
 from dus.bench.timing import Watched, side_by_side
@@ -26,8 +28,9 @@ SMALL = Setting(prompt=12, new=32, block_length=16, repeats=1)
 @pytest.mark.parametrize("planner", ["dus", "confidence(steps=4)", "eb(gamma=8)", "cb(tau=0.01)"])
 def test_the_textbook_loop_and_generate_write_the_same_tokens(model, planner):
     bench = Bench(model, Setting(planner=planner, batch=2, prompt=12, new=32, block_length=16))
-    for ours, theirs in zip(bench.tokens("none"), bench._textbook(), strict=True):
-        assert ours.tolist() == theirs.tolist()
+    textbook, ours = bench.ways(["none"], with_textbook=True)
+    for one, other in zip(textbook.tokens, ours.tokens, strict=True):
+        assert one.tolist() == other.tolist()
 
 
 def test_a_run_reports_every_way(model):
@@ -40,8 +43,33 @@ def test_a_run_reports_every_way(model):
         assert line["nfe"] == 8
         assert line["tpf"] == 4
         assert line["denoiser"] + line["planner"] + line["rest"] == pytest.approx(1)
-        assert min(line["seconds"], line["first_block"], line["over_floor"]) > 0
-    assert found["machine"]["parameters"] == sum(weights.numel() for weights in model.model.parameters())
+        assert min(line["seconds"], line["first"], line["first_block"], line["over_floor"]) > 0
+    weights = sum(weights.numel() for weights in model.model.parameters())
+    assert all(line["weights"] == pytest.approx(4 * weights, rel=0.01) for line in lines.values())
+    assert machine(model)["parameters"] == weights
+
+
+def test_forms_of_a_model_are_timed_in_every_mode(model):
+    quantized = random_model("llada-8b", 1 / 64, dtype=torch.float32, device="cpu", quantize="int8")
+    lines = Bench(model, SMALL).brief(["none", "touched"], variants={"int8": quantized})
+    assert [line["name"] for line in lines] == ["none", "touched", "none, int8", "touched, int8"]
+    assert lines[2]["weights"] < 0.9 * lines[0]["weights"]
+
+
+def test_a_curve_has_a_point_for_each_value_that_fits(model, tmp_path):
+    assert values_for("block", model, SMALL) == [8, 16, 32]
+    assert values_for("new", model, SMALL) == [64, 128, 256, 512, 1024]
+    found = grow(model, SMALL, "block", [8, 16], ["none", "touched"])
+    assert [point["value"] for point in found["points"]] == [8, 16]
+    assert all([line["name"] for line in point["lines"]] == ["none", "touched"] for point in found["points"])
+    draw(tmp_path / "curve", found)
+    assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
+    assert "<svg" in (tmp_path / "curve.svg").read_text()
+
+
+def test_the_peak_of_memory_is_over_what_was_taken_before():
+    taken = peak_memory(lambda: torch.zeros(50_000_000, dtype=torch.uint8).add_(1), torch.device("cpu"))
+    assert taken is None or 45e6 < taken < 120e6
 
 
 @pytest.mark.parametrize("cache", ["none", "prefix", "dual", "block", "touched"])
@@ -89,4 +117,34 @@ def test_the_command_prints_json_and_writes_it(tmp_path):
     options = ["--shape", "llada-8b", "--scale", "0.015625", "--prompt", "8", "--new", "16", "--repeats", "1"]
     run = CliRunner().invoke(app, ["bench", *options, "--cache", "dual", "--json", "--out", str(file)])
     assert run.exit_code == 0, run.output
-    assert json.loads(run.stdout)["lines"] == json.loads(file.read_text())["lines"]
+    assert json.loads(run.stdout) == json.loads(file.read_text())
+    assert [line["name"] for line in json.loads(run.stdout)["runs"][0]["lines"]] == ["textbook", "dual"]
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--growth", "width"], "known are batch, prompt, new, block"),
+        (["--prompt", "many"], "whole numbers from 1 on"),
+        (["--growth", "new", "--prompt", "8,16"], "one value of the other sizes"),
+        (["--scale", "0.5"], "--scale goes with --shape"),
+        (["--split", "--growth", "new"], "--split"),
+    ],
+)
+def test_bad_input_is_said_in_a_sentence(options, part):
+    from dus.cli import InputError
+    from dus.cli.app import app
+
+    run = CliRunner().invoke(app, ["bench", *options])
+    assert isinstance(run.exception, InputError)
+    assert part in str(run.exception)
+
+
+def test_the_command_splits_a_speed_up(tmp_path):
+    from dus.cli.app import app
+
+    page = tmp_path / "split.md"
+    options = ["--shape", "llada-8b", "--scale", "0.015625", "--prompt", "8", "--new", "16", "--repeats", "1"]
+    run = CliRunner().invoke(app, ["bench", *options, "--split", "--cache", "touched", "--page", str(page)])
+    assert run.exit_code == 0, run.output
+    assert "**whole speed-up**" in page.read_text()

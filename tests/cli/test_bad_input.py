@@ -26,7 +26,7 @@ def assert_refused(result, *words):
         (["generate"], ["PROMPT"]),
         (["generate", "hi", "--unheard-of"], ["--unheard-of"]),
         (["generate", "hi", "--samples", "0"], ["samples"]),
-        (["generate", "hi", "--block-length", "many"], ["block-length"]),
+        (["generate", "hi", "--block-length", "many"], ["block_length is 'many'"]),
         (["generate", "hi", "--planner", "dsu"], ["dsu", "did you mean 'dus'"]),
         (["generate", "hi", "--planner", "dus(base=1)"], ["base is 1"]),
         (["generate", "hi", "--planner", "spaced"], ["eb | spaced"]),

@@ -10,8 +10,20 @@ from dus import cli
 
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "huggingface_hub")
 COMMANDS = (
-    "generate", "compare", "schedule", "planners", "demo", "train", "theory", "eval", "lm-eval", "bench",
-)  # fmt: skip
+    "generate",
+    "compare",
+    "schedule",
+    "planners",
+    "demo",
+    "train",
+    "theory",
+    "eval",
+    "lm-eval",
+    "bench",
+    "analyze",
+    "report",
+    "calibrate",
+)
 
 
 def python(code, **kwargs):

@@ -6,7 +6,8 @@ import re
 import pytest
 import torch
 
-from dus.cli.colours import block_steps, coloured, legend, pieces, step_style
+from dus.analysis.pieces import pieces
+from dus.cli.colours import block_steps, coloured, legend, step_style
 from dus.planners import parse, registered
 
 from .conftest import byte_tokenizer
@@ -103,7 +104,7 @@ def test_masks_and_end_tokens_have_marks():
 
 def test_steps_count_from_each_block():
     step = torch.tensor([1, 0, 1, 4, 2, 3, 5, -1])
-    assert block_steps(step, 3) == [1, 0, 1, 2, 0, 1, 0, -1]
+    assert block_steps(step, [3, 6, 8]) == [1, 0, 1, 2, 0, 1, 0, -1]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 8, 32, 1000])

@@ -198,7 +198,10 @@ def breaking(value, at, token=None):
     ],
 )
 def test_broken_logits_are_an_error_that_names_the_row_and_the_block(planner, temperature, value, at, token):
-    with pytest.raises(GenerationError, match=r"the denoiser gave .* for row 1, in the block of positions \d+ to \d+"):
+    with pytest.raises(
+        GenerationError,
+        match=r"the denoiser gave .* for row 1, in the block of positions \d+ to \d+, at the row's step \d+: ",
+    ):
         dus.generate(
             breaking(value, at, token),
             torch.tensor([[2, 3], [4, 5]]),
@@ -208,6 +211,13 @@ def test_broken_logits_are_an_error_that_names_the_row_and_the_block(planner, te
             temperature=temperature,
             seed=1,
         )
+
+
+def test_the_step_is_the_one_that_broke_and_other_rows_are_counted():
+    rows = torch.tensor([[2, 3], [4, 5], [4, 6]])
+    message = r"for row 1 \(and 1 more\), in the block of positions 4 to 7, at the row's step 3: "
+    with pytest.raises(GenerationError, match=message):
+        dus.generate(breaking(float("nan"), 3), rows, max_new_tokens=12, block_length=4, eos="ignore")
 
 
 def test_broken_logits_of_the_mask_token_do_no_harm():

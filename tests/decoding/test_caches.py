@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import dus
+from dus.decoding import GenerationError
 from dus.decoding.caches import MODES, ColumnCache, KeptStates
 from dus.decoding.canvas import lay_out
 from dus.denoisers import Checkpoint, DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM
@@ -126,6 +127,26 @@ def test_the_columns_that_each_mode_computes(shift):
     if shift:
         expected = [everything, [10, 11, 12], [10, 11, 12, 13], [11, 13, 14], [14, 15, 16], [14, 15, 16, 17]]
     assert computed["touched"] == expected
+
+
+@pytest.mark.parametrize("planner", ["dus", "eb(gamma=6)"])
+@pytest.mark.parametrize("states", ["keys", "values"])
+@pytest.mark.parametrize("cache", ["block", "touched"])
+def test_a_kept_state_that_breaks_is_an_error_that_names_the_row_and_the_step(two_layers, cache, states, planner):
+    class Breaking:
+        calls = 0
+
+        def __getattr__(self, name):
+            return getattr(two_layers, name)
+
+        def logits(self, canvas, *, cache, **kwargs):
+            if self.calls == 2:
+                getattr(cache, states)[0][1, :, 0] = torch.nan  # of the prompt, which these modes never compute again
+            self.calls += 1
+            return two_layers.logits(canvas, cache=cache, **kwargs)
+
+    with pytest.raises(GenerationError, match=r"for row 1, in .*, at the row's step 2: .* a state"):
+        dus.generate(Breaking(), prompts(5, 5, 5), planner=planner, max_new_tokens=16, block_length=16, cache=cache)
 
 
 def test_cached_golden_traces_come_out_token_for_token():

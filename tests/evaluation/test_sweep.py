@@ -1,126 +1,231 @@
-"""Sweeps lose nothing, decode nothing twice, and their tables say what was counted."""
+"""Sweeps lose nothing, decode nothing twice, and say what `generate` says, whoever decodes in whatever order."""
 
-import math
+import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dus.decoding import Generation, Trace
-from dus.evaluation import Cell, Outcome, SweepError, sweep
-from dus.evaluation.page import comparison, paired, table
-from dus.evaluation.sweep import grid
-from dus.planners import PlannerError
-from dus.tasks import TaskError, get
+from dus.analysis.spacing import spacing
+from dus.decoding import generate
+from dus.evaluation import Local, Store, SweepError, grid, sweep
+from dus.evaluation.engine import shards
 
-CELL = Cell("arithmetic", 1, "dus", 16, limit=6)
+from .tiny import Counting, asked, swept, tiny
+
+PLANNERS = ["dus", "eb(gamma=1)", "random(like=dus)", "remdm(steps=4)"]
 
 
-@pytest.fixture
-def decoded(monkeypatch):
-    """Answers every second problem rightly, in four calls; counts how often it is asked."""
-    import importlib
-
-    asked = []
-    problems = {problem.question: problem for problem in get("arithmetic").held_out(1)}
-
-    def generate(model, questions, **settings):
-        asked.append(settings)
-        texts = [problems[q].solution if n % 2 == 0 else "#### 0" for n, q in enumerate(questions)]
-        nothing = [torch.tensor([])] * len(texts)
-        trace = Trace(nothing, nothing, nothing, settings["block_length"], settings["planner"])
-        count = [32] * len(texts)
-        return Generation(nothing, texts, [4] * len(texts), count, count, trace, 0)
-
-    monkeypatch.setattr(importlib.import_module("dus.evaluation.sweep"), "generate", generate)
-    return asked
+def samples(found):
+    return {cell: outcome.samples for cell, outcome in found.items()}
 
 
-def test_a_cell_is_scored(decoded, tmp_path):
-    (outcome,) = sweep(None, [CELL], tmp_path, name="m")
-    assert (outcome.accuracy.right, outcome.accuracy.total) == (3, 6)
-    assert outcome.nfe == 4
-    assert outcome.tpf == 8
-    assert decoded[0]["planner"] == "dus"
-    assert decoded[0]["block_length"] == 16
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_a_cell_holds_what_generate_gives_for_the_whole_list(tmp_path, temperature):
+    """With draws counted in the order of decoding: the prompts by length."""
+    _, found = swept(tmp_path, *PLANNERS, temperature=temperature, seeds=[5])
+    questions = asked()
+    order = sorted(range(len(questions.prompts)), key=lambda index: len(questions.prompts[index]))
+    for cell, outcome in found.items():
+        whole = generate(
+            tiny(),
+            [questions.prompts[index] for index in order],
+            planner=cell.rule,
+            block_length=cell.block_length,
+            max_new_tokens=12,
+            temperature=temperature,
+            seed=cell.seed,
+            chat=False,
+        )
+        for place, index in enumerate(order):
+            sample = outcome.samples[index]
+            assert sample["index"] == index
+            assert sample["prompt"] == questions.prompts[index]
+            assert sample["text"] == whole.text[place]
+            assert sample["score"] == questions.score(index, sample["text"])
+            assert (sample["nfe"], sample["useful"]) == (whole.nfe[place], whole.useful[place])
+            counts = spacing(whole.trace.step[place], cell.block_length)
+            assert (sample["distance"], sample["pairs"]) == (counts.distance[0], counts.pairs[0])
+            assert (sample["isolated"], sample["unmasked"]) == (counts.isolated[0], counts.unmasked[0])
 
 
-def test_a_sweep_goes_on_where_it_stopped(decoded, tmp_path):
-    cells = [replace(CELL, block_length=length) for length in (8, 16, 32)]
-    going = sweep(None, cells, tmp_path, name="m")
-    first = [next(going), next(going)]
-    going.close()
-    everything = list(sweep(None, cells, tmp_path, name="m"))
-    assert len(decoded) == 3
-    assert everything[:2] == first
-    assert [outcome.cell for outcome in everything] == cells
+def test_shards_hold_every_prompt_once_those_of_similar_length_together():
+    questions = asked()
+    (cell,) = grid([questions], planners=["dus"], block_lengths=[4], batch_size=4)
+    parts = list(shards(cell, questions))
+    assert sorted(index for part in parts for index in part.indices) == list(range(11))
+    assert [len(part.indices) for part in parts] == [4, 4, 3]
+    lengths = [len(prompt) for part in parts for prompt in part.prompts]
+    assert lengths == sorted(lengths)
 
 
-def test_an_unfinished_file_is_not_taken_for_a_result(decoded, tmp_path):
-    (tmp_path / CELL.file_name).with_suffix(".partial").write_text('{"cell":')
-    assert len(list(sweep(None, [CELL], tmp_path, name="m"))) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == [CELL.file_name]
+class Backwards:
+    """An engine that is done with the last shard first."""
+
+    def answers(self, waiting):
+        yield from Local(tiny).answers(reversed(list(waiting)))
 
 
-@pytest.mark.parametrize("damage", ["", "{}", "[1]", '{"cell": {}}'])
-def test_a_damaged_file_is_named(decoded, tmp_path, damage):
-    (tmp_path / CELL.file_name).write_text(damage)
-    with pytest.raises(SweepError, match=CELL.file_name):
-        list(sweep(None, [CELL], tmp_path, name="m"))
+def test_the_order_of_decoding_does_not_matter(tmp_path):
+    _, straight = swept(tmp_path / "a", *PLANNERS, temperature=0.8)
+    _, backwards = swept(tmp_path / "b", *PLANNERS, temperature=0.8, engine=Backwards())
+    assert samples(straight) == samples(backwards)
 
 
-def test_another_models_folder_is_refused(decoded, tmp_path):
-    list(sweep(None, [CELL], tmp_path, name="m"))
-    with pytest.raises(SweepError, match="results of m, not of n"):
-        list(sweep(None, [CELL], tmp_path, name="n"))
+@pytest.mark.parametrize("until", range(7))
+def test_a_sweep_goes_on_where_it_stopped(tmp_path, until):
+    _, whole = swept(tmp_path / "whole")
+    first, second = Counting(until), Counting()
+    with pytest.raises(KeyboardInterrupt):
+        swept(tmp_path / "part", engine=first)
+    _, resumed = swept(tmp_path / "part", engine=second)
+    assert samples(resumed) == samples(whole)
+    assert len(first.given) == until
+    assert len({*first.given, *second.given}) == len(first.given) + len(second.given) == 4 * 3
+    assert not list((tmp_path / "part" / "shards").iterdir())
 
 
-def test_a_grid_has_every_combination_once():
-    settings = {"task": "arithmetic", "levels": [1, 2], "block_lengths": [8, 16], "limit": 5}
-    cells = grid(**settings, planners=["confidence", "dus", "eb(gamma=1)"], caches=["none", "dual"])
-    assert len({cell.file_name for cell in cells}) == len(cells) == 2 * 3 * 2 * 2
-    with pytest.raises(PlannerError, match="did you mean 'dus'"):
-        grid(**settings, planners=["duss"], caches=["none"])
-    with pytest.raises(TaskError, match="arithmetic"):
-        grid(**{**settings, "task": "algebra"}, planners=["dus"], caches=["none"])
+def test_a_finished_sweep_loads_no_model(tmp_path):
+    swept(tmp_path)
+    _, found = swept(tmp_path, engine=Local(lambda: pytest.fail("the model was loaded")))
+    assert len(found) == 4
 
 
-def outcome(planner, rights, **cell):
-    samples = [{"question": str(n), "right": right, "nfe": 5, "tpf": 1.0} for n, right in enumerate(rights)]
-    return Outcome(replace(CELL, planner=planner, **cell), "m", samples, 1.0)
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import tiny
+from dus.evaluation import Local
+
+class Killed(tiny.Counting):
+    def answers(self, shards):
+        for shard in shards:
+            if len(self.given) == 7:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.given.append(shard.number)
+            yield from self.engine.answers([shard])
+
+tiny.swept(Path({folder!r}), engine=Killed())
+"""
 
 
-def test_a_table_has_a_line_a_planner_and_a_column_a_block_length():
-    made = table([outcome("dus", [1, 1, 0, 0], block_length=8), outcome("eb(gamma=1) | spaced(gap=4)", [1] * 4)])
-    lines = made.splitlines()
-    assert lines[0] == "| planner | block 8 | block 16 |"
-    assert "50.0% (15% to 85%), 5.0 calls" in lines[2]
-    assert "eb(gamma=1) \\| spaced(gap=4)" in lines[3]
-    assert "100.0%" in lines[3]
+def test_a_killed_process_loses_nothing(tmp_path):
+    """SIGKILL in the third cell: two cells and a shard are on disk, and only the rest is decoded again."""
+    script = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "killed"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    assert subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == -signal.SIGKILL
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed" / "cells").iterdir()}
+    assert len(before) == 2
+    rest = Counting()
+    _, resumed = swept(tmp_path / "killed", engine=rest)
+    _, whole = swept(tmp_path / "whole")
+    assert samples(resumed) == samples(whole)
+    assert len(rest.given) == 4 * 3 - 7
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
-def test_mcnemar_is_the_binomial_test_of_the_discordant_pairs(pairs):
-    ours, theirs = zip(*pairs, strict=True)
-    only_ours, only_theirs, p = paired(outcome("dus", ours), outcome("eb", theirs))
-    n = sum(a != b for a, b in pairs)
-    assert only_ours + only_theirs == n
-    chance = [math.comb(n, k) / 2**n for k in range(n + 1)]
-    expected = sum(one for k, one in enumerate(chance) if abs(k - n / 2) >= abs(only_ours - n / 2))
-    assert p == pytest.approx(min(1, expected))
+def test_a_kill_while_a_cell_is_put_together(tmp_path, monkeypatch):
+    """All shards are there and the cell is not; or the cell is there and its shards are not yet gone."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "drop_shards", lambda self, cell: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            swept(tmp_path)
+    finished = list((tmp_path / "cells").iterdir())
+    assert len(finished) == 1
+    assert len(list((tmp_path / "shards").iterdir())) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "finish", lambda self, cell, unit: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            swept(tmp_path)
+    engine = Counting()
+    _, found = swept(tmp_path, engine=engine)
+    assert len(found) == 4
+    assert len(engine.given) == 4 * 3 - 3 - 3
+    assert not list((tmp_path / "shards").iterdir())
 
 
-def test_pairs_have_to_be_of_the_same_problems():
-    other = outcome("eb", [1, 1])
-    other.samples[0]["question"] = "another"
-    with pytest.raises(ValueError, match="same problems"):
-        paired(outcome("dus", [1, 1]), other)
+def test_an_unfinished_file_is_not_taken_for_a_result(tmp_path):
+    (cell,) = grid([asked()], planners=["dus"], block_lengths=[4], batch_size=4)
+    for name in (f"cells/{cell.name}.jsonl.partial", f"shards/{cell.name}-0001.json.partial"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('{"cell":')
+    store, _ = swept(tmp_path, "dus", block_lengths=[4])
+    assert [outcome.cell for outcome in store.outcomes()] == [cell]
 
 
-def test_a_comparison_has_a_line_a_block_length():
-    cells = [outcome(p, r, block_length=b) for b in (8, 16) for p, r in (("dus", [1, 1, 0]), ("eb", [0, 1, 0]))]
-    lines = comparison(cells, "dus", "eb").splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["8", "16"]
-    assert all(line.split("|")[3:6] == [" 1 ", " 0 ", " 1 "] for line in lines[2:])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda lines: [],
+        lambda lines: lines[:-1],
+        lambda lines: [*lines[:-1], lines[-1][:-9]],
+        lambda lines: [lines[0], *reversed(lines[1:])],
+        lambda lines: [lines[0].replace('"dus"', '"eb"'), *lines[1:]],
+        lambda lines: [lines[0].replace('"planner"', '"planer"'), *lines[1:]],
+        lambda lines: [*lines[:-1], lines[-1].replace('"nfe"', '"calls"')],
+        lambda lines: [*lines[:-1], lines[-1].replace('"score": ', '"score": "x", "was": ')],
+    ],
+    ids=["empty", "short", "torn", "order", "other", "field", "count", "score"],
+)
+def test_a_damaged_cell_is_named(tmp_path, damage):
+    store, _ = swept(tmp_path, "dus", block_lengths=[4])
+    path = next(store.cells.iterdir())
+    path.write_text("\n".join(damage(path.read_text().splitlines())))
+    with pytest.raises(SweepError, match=f"{path.name} is damaged .*delete it"):
+        swept(tmp_path, "dus", block_lengths=[4])
+    path.unlink()
+    assert len(swept(tmp_path, "dus", block_lengths=[4])[1]) == 1
+
+
+def test_a_damaged_shard_is_named(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        swept(tmp_path, engine=Counting(2))
+    path = sorted((tmp_path / "shards").iterdir())[0]
+    path.write_text('{"seconds": 1}')
+    with pytest.raises(SweepError, match=f"{path.name} is damaged"):
+        swept(tmp_path)
+
+
+@pytest.mark.parametrize("record", ["", "[]", '{"model": {}}', '{"model": 1, "sessions": []}'])
+def test_a_damaged_record_is_named(tmp_path, record):
+    (tmp_path / "record.json").write_text(record)
+    with pytest.raises(SweepError, match=r"record.json is damaged"):
+        swept(tmp_path)
+
+
+def test_another_models_folder_is_refused(tmp_path):
+    store, _ = swept(tmp_path, "dus")
+    for model in ({"name": "other"}, {"name": "tiny", "fingerprint": "0"}):
+        with pytest.raises(SweepError, match=r"another model .* name another folder"):
+            store.begin(model, {})
+    assert len(store.record()["sessions"]) == 1
+
+
+def test_code_is_run_only_where_that_was_agreed_to(tmp_path):
+    questions = asked(runs_code=True)
+    cells = grid([questions], planners=["dus"], block_lengths=[4])
+    with pytest.raises(SweepError, match=r"letters .*--confirm-run-unsafe-code"):
+        next(sweep(Counting(0), [questions], cells, Store(tmp_path)))
+    assert len(list(sweep(Local(tiny), [questions], cells, Store(tmp_path), run_code=True))) == 1
+
+
+def test_every_shard_is_told(tmp_path):
+    told = []
+    questions = asked()
+    cells = grid([questions], planners=["dus"], block_lengths=[4, 8], batch_size=4)
+    list(sweep(Local(tiny), [questions], cells, Store(tmp_path), tell=told.append))
+    assert [(shard.cell, shard.number) for shard in told] == [(cell, number) for cell in cells for number in range(3)]
+
+
+def test_the_file_of_a_cell_is_lines_of_json(tmp_path):
+    store, found = swept(tmp_path, "dus", block_lengths=[4])
+    ((cell, outcome),) = found.items()
+    head, *lines = map(json.loads, (store.cells / f"{cell.name}.jsonl").read_text().splitlines())
+    assert (head["cell"]["planner"], head["unit"], len(head["seconds"])) == ("dus", "right", 3)
+    assert lines == outcome.samples
+    assert replace(cell, seed=1).name != cell.name

@@ -13,6 +13,7 @@ from dus.planners import (
     EntropyBounded,
     Factor,
     LeftToRight,
+    Levels,
     Margin,
     Random,
     ReMDM,
@@ -43,6 +44,15 @@ def ranked(kind, **fields):
     )
 
 
+@st.composite
+def listed(draw):
+    """Levels of a block that is longer than any in these tests."""
+    length, count = draw(st.integers(24, 40)), draw(counts)
+    turns = [draw(st.integers(0, count - 1)) for _ in range(length)]
+    levels = [[str(offset) for offset in range(length) if turns[offset] == turn] for turn in range(count)]
+    return Levels(groups="/".join(" ".join(level) for level in levels if level))
+
+
 UNWRAPPED = {
     "dus": dilated(),
     "confidence": ranked(Confidence),
@@ -53,6 +63,7 @@ UNWRAPPED = {
     "eb": st.builds(EntropyBounded, gamma=st.floats(0, 100) | st.just(math.inf)),
     "cb": st.builds(ConfidenceBounded, tau=probabilities),
     "factor": st.builds(Factor, f=st.floats(0, 100, exclude_min=True) | st.just(math.inf)),
+    "levels": listed(),
     "saber": st.builds(Saber, n=counts),
     "remdm": st.builds(ReMDM, steps=counts, seed=seeds),
 }

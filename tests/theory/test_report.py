@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from dus.cli.theory import theory
 from dus.theory import TheoryError
-from dus.theory.kinds import KINDS, vowels
+from dus.theory.kinds import FAR, KINDS, vowels
 from dus.theory.report import settings, write
 from dus.theory.report.tables import listed, nats, table
 
@@ -16,11 +16,21 @@ def report(tmp_path, monkeypatch):
     """The quick report as the command writes it, on yet smaller settings."""
     import dus.theory.report
 
-    tiny = replace(settings.QUICK, rates=(0.5,), draws=1, length=4, long_rates=(0.5,), samples=20, search_rounds=3)
+    tiny = replace(
+        settings.QUICK,
+        rates=(0.5,),
+        draws=1,
+        length=4,
+        long_rates=(0.5,),
+        samples=20,
+        search_rounds=3,
+        texts=4,
+        known=8,
+    )
     monkeypatch.setattr(dus.theory.report, "QUICK", tiny)
     result = CliRunner().invoke(theory, ["report", "--quick", "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    assert result.output.count("…") == 7
+    assert result.output.count("…") == 9
     return tmp_path
 
 
@@ -59,6 +69,8 @@ def test_kinds_are_sources_of_their_names():
         assert source.vocab == kind.vocab
         assert source.rate == pytest.approx(0.7, abs=1e-6)
         assert kind.source(0.7, 1, vocab=2).vocab == 2
+    for kind in FAR.values():
+        assert kind.source(0.9, 1).rate == pytest.approx(0.9, abs=1e-6)
     text = vowels(2)
     assert text.emission.shape == (4, 2)
     assert 0.2 < text.initial @ text.emission[:, 1] < 0.4

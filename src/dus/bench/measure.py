@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import platform
-import resource
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dus.bench.machine import peak_memory
 from dus.bench.textbook import textbook
 from dus.bench.timing import Watched, WatchedPlanner, now, side_by_side
 from dus.decoding import generate
 from dus.denoisers import Checkpoint
+from dus.denoisers.quantized import weight_bytes
 from dus.planners import Planner, parse
 
 
@@ -40,6 +40,25 @@ class Setting:
     repeats: int = 5
 
 
+@dataclass
+class Way:
+    """A way to generate the same.
+
+    Attributes:
+        name: what tells it from the others.
+        model: the model, or another form of it.
+        cache: the cache mode; None is the textbook loop.
+        tokens: what it generates; empty before the first run.
+        first: seconds of the first run, with all that is done once, such as compiling.
+    """
+
+    name: str
+    model: Checkpoint
+    cache: str | None
+    tokens: list[Tensor] = field(default_factory=list)
+    first: float = 0.0
+
+
 class Bench:
     """Times ways to generate the same, side by side.
 
@@ -53,30 +72,52 @@ class Bench:
         drawn = torch.Generator().manual_seed(0)
         self.prompts = list(torch.randint(2, model.vocab_size, (setting.batch, setting.prompt), generator=drawn))
 
-    def run(self, caches: list[str], *, with_textbook: bool = True) -> dict[str, Any]:
+    def run(
+        self, caches: Sequence[str], *, with_textbook: bool = True, variants: Mapping[str, Checkpoint] | None = None
+    ) -> dict[str, Any]:
         """Time all ways in rounds.
 
+        Args:
+            caches: cache modes of `generate`.
+            with_textbook: whether the textbook loop is the first way.
+            variants: the model in other forms, such as compiled, by what they are called; each in every cache mode.
+
         Returns:
-            `setting`, `machine`, and `lines`: for each way its `name`, the `seconds` of a generation (median),
-            `tokens_per_second`, `nfe` of a row, `tpf`, `agreement` (the share of its tokens that equal those of the
-            first line); and for cache modes `first_block` (seconds), `over_floor` (seconds over those of the bare
-            forwards), and the shares `denoiser`, `planner` and `rest` of the time of one watched run.
+            `setting`, and `lines`: for each way its `name`, the `seconds` of a generation (median) and of the very
+            `first` one, `tokens_per_second`, `agreement` (the share of its tokens that equal those of the first line),
+            `weights` (bytes), `memory` (bytes, at its peak, on top of those); and for cache modes `nfe` of a row,
+            `tpf`, `first_block` (seconds), `over_floor` (seconds over those of the bare forwards), and the shares
+            `denoiser`, `planner` and `rest` of the time of one watched run.
         """
-        ways: dict[str, Any] = {"textbook": self._textbook} if with_textbook else {}
-        ways |= {cache: partial(self.tokens, cache) for cache in caches}
-        tokens = {name: way() for name, way in ways.items()}  # warms up as well
-        insides = {cache: self._inside(cache) for cache in caches}
-        floors = {f"floor of {cache}": inside.pop("replay") for cache, inside in insides.items()}
-        seconds = side_by_side({**ways, **floors}, self.setting.repeats)
-        first = next(iter(tokens.values()))
-        lines = []
-        for name in ways:
-            line = {"name": name, "seconds": seconds[name], "agreement": _agreement(tokens[name], first)}
-            line["tokens_per_second"] = self.setting.batch * self.setting.new / seconds[name]
-            if name in insides:
-                line |= insides[name] | {"over_floor": seconds[name] / seconds[f"floor of {name}"]}
-            lines.append(line)
-        return {"setting": asdict(self.setting), "machine": machine(self.model), "lines": lines}
+        ways = self.ways(caches, with_textbook=with_textbook, variants=variants)
+        insides = {way.name: self._inside(way) for way in ways if way.cache is not None}
+        floors: dict[str, Callable[[], Any]] = {f"floor of {name}": insides[name].pop("replay") for name in insides}
+        seconds = side_by_side({way.name: partial(self._generate, way) for way in ways} | floors, self.setting.repeats)
+        for name, inside in insides.items():
+            inside["over_floor"] = seconds[name] / seconds[f"floor of {name}"]
+        lines = [self._line(way, ways[0], seconds[way.name]) | insides.get(way.name, {}) for way in ways]
+        return {"setting": asdict(self.setting), "lines": lines}
+
+    def brief(
+        self, caches: Sequence[str], *, with_textbook: bool = False, variants: Mapping[str, Checkpoint] | None = None
+    ) -> list[dict[str, Any]]:
+        """The lines of `run` without what needs a look inside."""
+        ways = self.ways(caches, with_textbook=with_textbook, variants=variants)
+        seconds = side_by_side({way.name: partial(self._generate, way) for way in ways}, self.setting.repeats)
+        return [self._line(way, ways[0], seconds[way.name]) for way in ways]
+
+    def ways(
+        self, caches: Sequence[str], *, with_textbook: bool, variants: Mapping[str, Checkpoint] | None = None
+    ) -> list[Way]:
+        """All ways, each run once."""
+        ways = [Way("textbook", self.model, None)] if with_textbook else []
+        ways += [Way(cache, self.model, cache) for cache in caches]
+        ways += [Way(f"{cache}, {name}", form, cache) for name, form in (variants or {}).items() for cache in caches]
+        for way in ways:
+            began = now()
+            way.tokens = self._generate(way)
+            way.first = now() - began
+        return ways
 
     def tokens(self, cache: str, *, model: Any = None, planner: Planner | None = None) -> list[Tensor]:
         """What `generate` gives in a cache mode."""
@@ -91,20 +132,34 @@ class Bench:
             scores=False,
         ).tokens
 
-    def _textbook(self) -> list[Tensor]:
-        setting = self.setting
-        planner = parse(setting.planner)
-        return textbook(self.model, self.prompts, planner, new=setting.new, block_length=setting.block_length)
+    def _generate(self, way: Way) -> list[Tensor]:
+        if way.cache is not None:
+            return self.tokens(way.cache, model=way.model)
+        setting, planner = self.setting, parse(self.setting.planner)
+        return textbook(way.model, self.prompts, planner, new=setting.new, block_length=setting.block_length)
 
-    def _inside(self, cache: str) -> dict[str, Any]:
+    def _line(self, way: Way, first: Way, seconds: float) -> dict[str, Any]:
+        """What is known of every way."""
+        same = [(ours == theirs).float().mean() for ours, theirs in zip(way.tokens, first.tokens, strict=True)]
+        return {
+            "name": way.name,
+            "seconds": seconds,
+            "first": way.first,
+            "tokens_per_second": self.setting.batch * self.setting.new / seconds,
+            "agreement": float(torch.stack(same).mean()),
+            "weights": weight_bytes(way.model.model),
+            "memory": peak_memory(partial(self._generate, way), way.model.device),
+        }
+
+    def _inside(self, way: Way) -> dict[str, Any]:
         """Where the time of a run goes, and its bare forwards to be replayed."""
-        watched, planner = Watched(self.model), WatchedPlanner(parse(self.setting.planner))
+        watched, planner = Watched(way.model), WatchedPlanner(parse(self.setting.planner))
         began = now()
-        self.tokens(cache, model=watched, planner=planner)
+        self.tokens(str(way.cache), model=watched, planner=planner)
         total = now() - began
-        calls = len(watched.calls)
+        calls, second_block = len(watched.calls), self.setting.prompt + self.setting.block_length
         opening = next(
-            (number for number, call in enumerate(watched.calls) if int(call.read.min()) >= self._second_block), calls
+            (number for number, call in enumerate(watched.calls) if int(call.read.min()) >= second_block), calls
         )
         denoiser, planning = sum(watched.seconds) / total, planner.seconds / total
         return {
@@ -116,37 +171,3 @@ class Bench:
             "rest": 1 - denoiser - planning,
             "replay": watched.replay,
         }
-
-    @property
-    def _second_block(self) -> int:
-        return self.setting.prompt + self.setting.block_length
-
-
-def _agreement(tokens: list[Tensor], reference: list[Tensor]) -> float:
-    same = [(ours == theirs).float().mean() for ours, theirs in zip(tokens, reference, strict=True)]
-    return float(torch.stack(same).mean())
-
-
-def machine(model: Checkpoint) -> dict[str, Any]:
-    """What a measurement was made on: processor or GPU, threads, versions, model size, peak memory so far in bytes."""
-    gpu = model.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated() if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {
-        "device": torch.cuda.get_device_name() if gpu else _processor(),
-        "threads": torch.get_num_threads(),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "parameters": sum(weights.numel() for weights in model.model.parameters()),
-        "peak_memory": peak,
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("dus", "torch", "transformers")},
-    }
-
-
-def _processor() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.machine()

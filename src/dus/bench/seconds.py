@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from dus.bench.measure import Bench, Setting, machine
+from dus.bench.measure import Bench, Setting
 from dus.bench.textbook import textbook
 from dus.bench.timing import Watched, side_by_side
 from dus.denoisers import Checkpoint
@@ -25,7 +25,7 @@ def where_the_seconds_go(model: Checkpoint, setting: Setting, cache: str) -> dic
         cache: the mode of the last change.
 
     Returns:
-        `setting`, `machine`, `cache` and
+        `cache`, and
         `changes`: for each its `name`, the `calls` of a row, the median `seconds`, and `factor`, the seconds before it
         over its own: schedule (the same loop under the planner: fewer calls), logits (`generate`, nothing cached:
         cheaper calls), cache (cheaper still). The product of the factors is the whole speed-up.
@@ -53,8 +53,6 @@ def where_the_seconds_go(model: Checkpoint, setting: Setting, cache: str) -> dic
         changes.append(line | ({} if before is None else {"factor": before / seconds[name]}))
         before = seconds[name]
     return {
-        "setting": asdict(setting),
-        "machine": machine(model),
         "cache": cache,
         "changes": changes,
         "floor": seconds["floor"],

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from dus.denoisers import Checkpoint, DenoiserError, LladaConfig, LladaForMaskedLM
+from dus.denoisers.quantized import quantization
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llada-8b": {
@@ -23,15 +24,21 @@ HEAD = 64
 
 
 def random_model(
-    shape: str, scale: float, *, dtype: torch.dtype, device: torch.device | str, seed: int = 0
+    shape: str,
+    scale: float,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    quantize: str | None = None,
+    seed: int = 0,
 ) -> Checkpoint:
     """A model of random weights whose width, depth, mlp and vocabulary are a published model's times `scale`.
 
     Width and mlp are rounded to whole heads of 64, so that at scale 1 the shape is the published one in all but the
-    number of heads.
+    number of heads. `quantize` is as for `dus.load`.
 
     Raises:
-        DenoiserError: for a shape that is not known, or a scale outside (0, 1].
+        DenoiserError: for a shape that is not known, a scale outside (0, 1], or as `quantization`.
     """
     if shape not in SHAPES:
         raise DenoiserError(f"no shape is named {shape!r}; known are {', '.join(SHAPES)}")
@@ -54,4 +61,10 @@ def random_model(
     torch.manual_seed(seed)
     with torch.device(device):
         model = LladaForMaskedLM(config).to(dtype)
-    return Checkpoint(model.eval())
+    denoiser = Checkpoint(model.eval())
+    if quantize is not None:
+        how = quantization(quantize).quant_type
+        from torchao.quantization import quantize_
+
+        quantize_(denoiser.body, how)
+    return denoiser

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import warnings
+from typing import TextIO
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -37,7 +40,9 @@ def _run(arguments: list[str] | None) -> int:
 
     _survive_unknown_characters()
     try:
-        return app(arguments, prog_name="dus", standalone_mode=False) or 0
+        with warnings.catch_warnings():
+            _silence_libraries()
+            return app(arguments, prog_name="dus", standalone_mode=False) or 0
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -64,6 +69,32 @@ def _problem(error: Exception) -> str | None:
     if type(error).__name__ == "OutOfMemoryError":  # torch's, and torch may not be imported
         return "the device is out of memory: fewer answers at once or fewer new tokens need less"
     return None
+
+
+def _silence_libraries() -> None:
+    """Keep from the user what libraries say to developers, and say a warning of our own in one line.
+
+    torchao, which transformers imports where it is installed, names the kernels for other GPUs that it cannot load, and
+    torch comments on torchao.
+    """
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    usual = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if category.__module__.partition(".")[0] == "dus":
+            print("dus:", message, file=sys.stderr)  # noqa: T201
+        elif "Int8Tensor" not in str(message):  # torch, compiling a quantized model, on how torchao could help it
+            usual(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
 
 
 def _survive_unknown_characters() -> None:

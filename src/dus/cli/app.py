@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from dus.cli.analyze import analyze
 from dus.cli.bench import bench
+from dus.cli.calibrate import calibrate
 from dus.cli.compare import compare
 from dus.cli.demo import demo
 from dus.cli.eval import evaluate
 from dus.cli.generate import generate
 from dus.cli.lm_eval import lm_eval
 from dus.cli.planners import planners
+from dus.cli.report import report
 from dus.cli.schedule import schedule
 from dus.cli.theory import theory
 from dus.cli.train import train
@@ -43,7 +46,7 @@ def dus(
         typer.echo(context.get_help())
 
 
-for command in (generate, compare, schedule, planners, demo, bench, train):
+for command in (generate, compare, schedule, planners, demo, analyze, calibrate, bench, train, report):
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("lm-eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lm_eval)

@@ -1,19 +1,27 @@
-"""`dus bench`: the cost of a generation, beside the textbook loop and the bare forwards."""
+"""`dus bench`: the cost of a generation, beside the textbook loop and the bare forwards, and how it grows."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from dus.cli import InputError
-from dus.cli.options import BlockLength, Device, Dtype, Json, Model
+from dus.cli.options import Device, Dtype, Json, Model
+
+if TYPE_CHECKING:
+    from dus.denoisers import Checkpoint
 
 CACHES = ["none", "prefix", "dual", "block", "touched"]
+USUAL = {"batch": 1, "prompt": 256, "new": 256, "block": 32}
 
 
 def bench(
@@ -23,38 +31,60 @@ def bench(
     scale: Annotated[float, typer.Option(help="Width, depth, mlp and vocabulary of the shape times this.")] = 1.0,
     planner: Annotated[str, typer.Option(help="Text of a planner.")] = "dus",
     cache: Annotated[list[str] | None, typer.Option(help="A cache mode; may be repeated.", show_default="all")] = None,
-    textbook: Annotated[bool, typer.Option(help="Time the textbook loop too.")] = True,
-    batch: Annotated[int, typer.Option(help="Rows generated together.", min=1)] = 1,
-    prompt: Annotated[int, typer.Option(help="Tokens of each prompt.", min=1)] = 256,
-    new: Annotated[int, typer.Option(help="Tokens generated for each.", min=1)] = 256,
-    block_length: BlockLength = 32,
+    quantize: Annotated[str | None, typer.Option(help="Time the quantized model too: int8.")] = None,
+    compile: Annotated[bool, typer.Option("--compile", help="Time the compiled model too.")] = False,
+    textbook: Annotated[
+        bool | None, typer.Option(help="Time the textbook loop too.", show_default="without --growth")
+    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Rows generated together, as 1,8,32.", show_default="1")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Tokens of each prompt.", show_default="256")] = None,
+    new: Annotated[str | None, typer.Option(help="Tokens generated for each.", show_default="256")] = None,
+    block_length: Annotated[str | None, typer.Option(help="Positions of a block.", show_default="32")] = None,
+    growth: Annotated[
+        list[str] | None,
+        typer.Option(help="Curves over prompt, new, block or batch, whose option then takes the values; repeatable."),
+    ] = None,
+    split: Annotated[
+        bool, typer.Option("--split", help="Split the speed-up over the textbook loop, token by token, into its parts.")
+    ] = False,
     repeats: Annotated[int, typer.Option(help="Rounds of which the median is taken.", min=1)] = 5,
     threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1, show_default="torch's")] = None,
     dtype: Dtype = "auto",
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Write the JSON to this file as well.")] = None,
-    page: Annotated[Path | None, typer.Option(help="Write the table to this Markdown file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the tables to this Markdown file, curves beside it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Time a generation in each cache mode, side by side, on prompts of random tokens."""
-    import torch
+    """Time a generation in each cache mode, side by side, on prompts of random tokens.
 
-    from dus.bench.measure import Bench, Setting
-    from dus.cli.output import replacing
+    Several sizes, separated by commas, give a table each.
+    """
+    import torch
 
     if shape is None and scale != 1.0:
         raise InputError("--scale goes with --shape: it scales a random model, not a checkpoint")
+    growing = list(dict.fromkeys(growth or []))
+    if split and (growing or quantize or compile or (len(cache or CACHES) > 1 and cache)):
+        raise InputError("--split takes one model, one size and one --cache, and no --growth")
+    sizes = _sizes({"batch": batch, "prompt": prompt, "new": new, "block": block_length}, growing)
+    if growing and page is not None:
+        from dus.analysis.pictures.style import require_matplotlib
+
+        require_matplotlib()  # before the minutes that the curves take
     if threads is not None:
         torch.set_num_threads(threads)
-    setting = Setting(planner, batch, prompt, new, block_length, repeats)
-    found = Bench(_model(model, shape, scale, dtype, device), setting).run(cache or CACHES, with_textbook=textbook)
-    if out is not None:
-        with replacing(out) as file:
-            json.dump(found, file, indent=1)
-    text = _page(found)
-    if page is not None:
-        with replacing(page) as file:
-            file.write(text)
+    denoiser, variants = _forms(partial(_model, model, shape, scale, dtype, device), quantize, compile)
+    how = {
+        "caches": cache or CACHES,
+        "with_textbook": not growing if textbook is None else textbook,
+        "variants": variants,
+    }
+    asked = {"planner": planner, "repeats": repeats}
+    if split:
+        found = _split(denoiser, sizes, asked, (cache or CACHES)[-1])
+    else:
+        found = _measured(denoiser, sizes, growing, asked, how)
+    text = _kept(found, out, page)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -64,47 +94,110 @@ def bench(
     Console().print(Markdown(text))
 
 
-def _model(model: str | None, shape: str | None, scale: float, dtype: str, device: str) -> Any:
+def _sizes(given: dict[str, str | None], growing: list[str]) -> dict[str, list[int]]:
+    """The values of each size; none where they are left open. Only what grows, or nothing, may have several."""
+    if unknown := set(growing) - given.keys():
+        raise InputError(f"--growth is {min(unknown)!r}, known are {', '.join(given)}")
+    sizes = {}
+    for name, text in given.items():
+        try:
+            sizes[name] = [int(part) for part in text.split(",")] if text else []
+        except ValueError:
+            sizes[name] = [0]
+        if any(value < 1 for value in sizes[name]):
+            raise InputError(f"sizes are whole numbers from 1 on, separated by commas, not {text!r}")
+        if growing and name not in growing and len(sizes[name]) > 1:
+            raise InputError(f"with --growth {growing[0]}, one value of the other sizes is enough: not {text!r}")
+    return sizes
+
+
+def _model(
+    model: str | None,
+    shape: str | None,
+    scale: float,
+    dtype: str,
+    device: str,
+    quantize: str | None = None,
+    compile: bool = False,
+) -> Checkpoint:
     from dus.cli.loading import load_model
 
     if shape is None:
-        return load_model(model, dtype=dtype, device=device)
+        return cast("Checkpoint", load_model(model, dtype=dtype, device=device, quantize=quantize, compile=compile))
     import torch
 
     from dus.bench.shapes import random_model
+    from dus.denoisers.compiled import compile_forward
 
     where = torch.accelerator.current_accelerator() if device == "auto" else torch.device(device)
     kind = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)
-    return random_model(shape, scale, dtype=kind, device=where or "cpu")
+    made = random_model(shape, scale, dtype=kind, device=where or "cpu", quantize=quantize)
+    if compile:
+        compile_forward(made.body, "default")
+    return made
 
 
-def _page(found: dict[str, Any]) -> str:
-    """One line a way as Markdown: its time over the first line's and over its floor's, and where the time went."""
-    machine, setting = found["machine"], found["setting"]
-    first = found["lines"][0]["seconds"]
-    heads = ("", "seconds", "tokens/s", "faster", "calls", "over floor", "denoiser", "planner", "rest", "agrees")
-    rows = []
-    for line in found["lines"]:
-        inside = [f"{line['nfe']}", f"{line['over_floor']:.3f}"] if "nfe" in line else ["", ""]
-        shares = [f"{line[share]:.1%}" if "nfe" in line else "" for share in ("denoiser", "planner", "rest")]
-        timed = [f"{line['seconds']:.3f}", f"{line['tokens_per_second']:.0f}", f"{first / line['seconds']:.2f}×"]
-        rows.append([f"`{line['name']}`", *timed, *inside, *shares, f"{line['agreement']:.0%}"])
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows])
-    return f"""# What a generation costs
+def _forms(
+    load: Callable[..., Checkpoint], quantize: str | None, compile: bool
+) -> tuple[Checkpoint, dict[str, Checkpoint]]:
+    """The model, and the forms of it that are asked for, by name."""
+    forms: dict[str, Checkpoint] = {}
+    if quantize:
+        forms[quantize] = load(quantize=quantize)
+    if compile:
+        forms["compiled"] = load(compile=True)
+    if quantize and compile:
+        forms[f"{quantize} compiled"] = load(quantize=quantize, compile=True)
+    return load(), forms
 
-Made by
 
-    {shlex.join(["dus", *sys.argv[1:]])}
+def _measured(
+    model: Checkpoint, sizes: dict[str, list[int]], growing: list[str], asked: dict[str, Any], how: dict[str, Any]
+) -> dict[str, Any]:
+    """`machine`, `setting`, and `growth` or `runs`."""
+    from dus.bench.growth import AXES, grow, values_for
+    from dus.bench.machine import machine
+    from dus.bench.measure import Bench, Setting
 
-{machine["parameters"] / 1e6:.1f} million parameters in {machine["dtype"]} on {machine["device"]}, threads:
-{machine["threads"]}, torch {machine["torch"]}, transformers {machine["transformers"]}. Planner `{setting["planner"]}`,
-rows: {setting["batch"]}, prompts of {setting["prompt"]} random tokens, {setting["new"]} tokens generated in blocks of
-{setting["block_length"]}. Medians of {setting["repeats"]} rounds in which all ways took turns, after one that was not
-timed.
+    fields = [AXES[name][0] for name in sizes]
+    choices = [[USUAL[name]] if name in growing or not values else values for name, values in sizes.items()]
+    settings = [Setting(**(asked | dict(zip(fields, values, strict=True)))) for values in product(*choices)]
+    found: dict[str, Any] = {"machine": machine(model), "setting": asdict(settings[0])}
+    if not growing:
+        return found | {"runs": [Bench(model, setting).run(**how) for setting in settings]}
+    ranges = {axis: sizes[axis] or values_for(axis, model, settings[0]) for axis in growing}
+    return found | {"growth": [grow(model, settings[0], axis, values, **how) for axis, values in ranges.items()]}
 
-{table}
 
-*faster*: over the first line. *over floor*: over the same denoiser calls with nothing around them. *denoiser*,
-*planner*, *rest*: shares of the time of one run that is watched. *agrees*: tokens equal to the first line's; with
-random weights, where every token is a near tie, this says little about quality.
-"""
+def _split(model: Checkpoint, sizes: dict[str, list[int]], asked: dict[str, Any], cache: str) -> dict[str, Any]:
+    """`machine`, `setting` and `split`."""
+    from dus.bench.growth import AXES
+    from dus.bench.machine import machine
+    from dus.bench.measure import Setting
+    from dus.bench.seconds import where_the_seconds_go
+
+    chosen = {AXES[name][0]: (values or [USUAL[name]])[0] for name, values in sizes.items()}
+    setting = Setting(**(asked | chosen))
+    split = where_the_seconds_go(model, setting, cache)
+    return {"machine": machine(model), "setting": asdict(setting), "split": split}
+
+
+def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:
+    """The page's text; what was found is written to the files that were asked for."""
+    from dus.bench.growth import draw
+    from dus.bench.page import page as as_page
+    from dus.cli.output import replacing
+
+    if out is not None:
+        with replacing(out) as file:
+            json.dump(found, file, indent=1)
+    command = shlex.join(["dus", *sys.argv[1:]])
+    if page is None:
+        return as_page(found, command)
+    pictures = {curves["axis"]: page.with_name(f"{page.stem}-{curves['axis']}") for curves in found.get("growth", [])}
+    text = as_page(found, command, [f"{picture.name}.svg" for picture in pictures.values()])
+    with replacing(page) as file:
+        for curves in found.get("growth", []):
+            draw(pictures[curves["axis"]], curves)
+        file.write(text)
+    return text

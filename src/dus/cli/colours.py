@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rich.style import Style
 from rich.text import Text
+
+from dus.analysis.pieces import pieces
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 _ANCHORS = ((68, 57, 131), (49, 104, 142), (33, 145, 140), (53, 183, 121), (144, 215, 67), (253, 231, 37))
 _LEGEND = 8
 MASK, END = "▁", "·"
+_pieces = lru_cache(maxsize=1024)(pieces)  # a live view asks for the same ones again and again
 DIM = Style(dim=True)
 
 
@@ -50,15 +54,16 @@ def scale() -> Text:
     return Text.assemble("a block's first step ", *[("  ", step_style(at, 10)) for at in range(10)], " its last")
 
 
-def block_steps(step: Tensor, block_length: int) -> list[int]:
+def block_steps(step: Tensor, ends: Sequence[int]) -> list[int]:
     """For each position the step of its own block that wrote it, from 0; -1 where none did.
 
     Args:
         step: int64 `[G]`, the row's steps, as in `Trace`.
-        block_length: of the grid.
+        ends: where its blocks end, as in `Trace.blocks`.
     """
     found: list[int] = []
-    for block in step.split(block_length):
+    for start, end in pairwise([0, *ends]):
+        block = step[start:end]
         written = block[block >= 0]
         first = int(written.min()) if len(written) else 0
         found += [int(at) - first if at >= 0 else -1 for at in block]
@@ -84,27 +89,9 @@ def coloured(
     for at in range(len(tokens) + 1):
         if at < len(tokens) and tokens[at] not in blank:
             continue
-        for piece, step in zip(pieces(tokenizer, tuple(tokens[start:at])), steps[start:at], strict=True):
+        for piece, step in zip(_pieces(tokenizer, tuple(tokens[start:at])), steps[start:at], strict=True):
             text.append(piece, step_style(step, count) if step >= 0 else None)
         if at < len(tokens):
             text.append(blank[tokens[at]], step_style(steps[at], count) if steps[at] >= 0 else DIM)
         start = at + 1
     return text
-
-
-@lru_cache(maxsize=1024)
-def pieces(tokenizer: Any, tokens: tuple[int, ...]) -> tuple[str, ...]:
-    """The part of the decoded text that each token adds; bytes of a character not yet whole add nothing.
-
-    What a token adds is seen by decoding it behind those before it, back to the last one that completed a character.
-    """
-    found = []
-    before = since = 0
-    for at in range(1, len(tokens) + 1):
-        old = tokenizer.decode(list(tokens[before:since]))
-        new = tokenizer.decode(list(tokens[before:at]))
-        whole = at == len(tokens) or not new.endswith("\N{REPLACEMENT CHARACTER}")
-        found.append(new[len(old) :] if whole else "")
-        if whole:
-            before, since = since, at
-    return tuple(found)

@@ -44,7 +44,7 @@ def compare(
     ] = None,
     model: options.Model = None,
     max_new_tokens: options.MaxNewTokens = 256,
-    block_length: options.BlockLength = 32,
+    block_length: options.Blocks = 32,
     temperature: options.Temperature = 0.0,
     top_p: options.TopP = None,
     top_k: options.TopK = None,
@@ -57,6 +57,8 @@ def compare(
     repeat: Annotated[int, typer.Option(min=1, help="Times to run each planner; the median time is shown.")] = 1,
     dtype: options.Dtype = "auto",
     device: options.Device = "auto",
+    quantize: options.Quantize = None,
+    compile: options.Compile = False,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
     json: options.Json = False,
@@ -89,7 +91,15 @@ def compare(
     Settings(**decoding)
     from dus.cli.loading import load_model
 
-    denoiser = load_model(model, dtype=dtype, device=device, revision=revision, trust=trust_remote_code)
+    denoiser = load_model(
+        model,
+        dtype=dtype,
+        device=device,
+        revision=revision,
+        trust=trust_remote_code,
+        quantize=quantize,
+        compile=compile,
+    )
     row = to_rows(denoiser, prompts, chat=chat, max_new_tokens=max_new_tokens)[0]
     outcomes = run(denoiser, row, rules, repeat, decoding)
     if json:
@@ -146,7 +156,7 @@ def _show(model: MaskedLM, outcomes: list[Outcome]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for outcome in outcomes:
         generation = outcome.generation
-        steps = block_steps(generation.trace.step[0], generation.trace.block_length)
+        steps = block_steps(generation.trace.step[0], generation.trace.blocks[0])
         tokens = generation.tokens[0].tolist()
         count = max(steps, default=0) + 1
         text = coloured(model.tokenizer, tokens, steps[: len(tokens)], count, mask=model.mask_token_id)

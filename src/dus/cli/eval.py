@@ -1,11 +1,16 @@
-"""`dus eval`: planners on a task's held-out problems."""
+"""`dus eval`: planners on problems with checkable answers, a grid of them."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,89 +18,153 @@ from dus.cli import InputError
 from dus.cli.options import Device, Dtype, Model
 
 if TYPE_CHECKING:
-    from dus.evaluation import Outcome
+    from dus.evaluation import Engine, Outcome, Questions
+    from dus.evaluation.presets import Preset
+
+OF_PRESET = "the preset's"
 
 
 def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for the results; a sweep that was stopped goes on there.")],
     *,
+    preset: Annotated[
+        str, typer.Option(help="Where nothing else is said: default, report or report-quick.")
+    ] = "default",
     model: Model = None,
-    task: Annotated[str, typer.Option(help="Whose held-out problems.")] = "arithmetic",
-    level: Annotated[str, typer.Option(help="Difficulties, separated by commas.")] = "1",
-    planner: Annotated[list[str], typer.Option(help="Text of a planner; may be repeated.")] = [  # noqa: B006
-        "confidence(per_step=1)",
-        "confidence(like=dus)",
-        "dus",
-    ],
-    block_length: Annotated[str, typer.Option(help="Block lengths, separated by commas.")] = "8,16,32",
-    cache: Annotated[str, typer.Option(help="Cache modes, separated by commas.")] = "none",
-    limit: Annotated[int, typer.Option(help="How many problems a cell.", min=1, max=2000)] = 500,
-    seed: Annotated[int, typer.Option(help="Of the draws, where there are any.")] = 0,
+    task: Annotated[str, typer.Option(help="Tasks, separated by commas: arithmetic, …, or gsm8k, ….")] = "arithmetic",
+    data_dir: Annotated[Path | None, typer.Option(help="Where the data of gsm8k and its like lie.")] = None,
+    level: Annotated[str | None, typer.Option(help="Difficulties.", show_default=OF_PRESET)] = None,
+    planner: Annotated[
+        list[str] | None, typer.Option(help="Text of a planner; may be repeated.", show_default=OF_PRESET)
+    ] = None,
+    block_length: Annotated[str | None, typer.Option(help="Block lengths.", show_default=OF_PRESET)] = None,
+    cache: Annotated[str, typer.Option(help="Cache modes.")] = "none",
+    eos: Annotated[
+        str | None, typer.Option(help="At the end token: stop, ignore, or both.", show_default=OF_PRESET)
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Problems a cell.", min=1, show_default=OF_PRESET)] = None,
+    seed: Annotated[str | None, typer.Option(help="Seeds of what is drawn.", show_default=OF_PRESET)] = None,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.0,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Room for an answer.", show_default="the task's")] = None,
     batch_size: Annotated[int, typer.Option(help="Problems decoded together.", min=1)] = 64,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: a cluster, on this machine unless RAY_ADDRESS is set.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Of the ray engine.", min=1, show_default="all there is room for")
+    ] = None,
+    chat: Annotated[
+        bool | None,
+        typer.Option("--chat/--no-chat", help="Put prompts in the chat template.", show_default="for tasks of our own"),
+    ] = None,
     dtype: Dtype = "auto",
     device: Device = "auto",
-    page: Annotated[Path | None, typer.Option(help="Write the tables to this Markdown file.")] = None,
+    confirm_run_unsafe_code: Annotated[
+        bool,
+        typer.Option("--confirm-run-unsafe-code", help="Run what the model writes, where that is how it is scored."),
+    ] = False,
 ) -> None:
-    """Count the problems that each planner solves, at each block length and in each cache mode."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """Decode and score every cell of a grid; several values of an option are separated by commas.
 
-    from dus.cli.loading import load_model
-    from dus.cli.output import replacing
-    from dus.evaluation import sweep
-    from dus.evaluation.sweep import grid
+    `dus report OUT` makes the tables and pictures.
+    """
+    from dus.cli.sweep_bar import SweepBar
+    from dus.evaluation import Store, sweep
+    from dus.evaluation.presets import preset as named
+    from dus.evaluation.sweep import check_consent
 
-    cells = grid(
-        task=task,
-        levels=_numbers("--level", level),
-        planners=planner,
-        block_lengths=_numbers("--block-length", block_length),
-        caches=[name.strip() for name in cache.split(",")],
-        limit=limit,
-        seed=seed,
-    )
-    denoiser = load_model(model, dtype=dtype, device=device)
-    outcomes: list[Outcome] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        progress = bar.add_task("cells", total=len(cells))
-        for outcome in sweep(denoiser, cells, out, name=model or "bundled", batch_size=batch_size):
-            outcomes.append(outcome)
-            bar.advance(progress)
-    text = _page(outcomes)
-    if page is not None:
-        with replacing(page) as file:
-            file.write(text)
-    Console().print(Markdown(text))
+    given: dict[str, Any] = {
+        "levels": _numbers("--level", level),
+        "planners": None if planner is None else tuple(planner),
+        "once": None if planner is None else (),
+        "block_lengths": _numbers("--block-length", block_length),
+        "eos": None if eos is None else _words(eos),
+        "limit": limit,
+        "seeds": _numbers("--seed", seed),
+        "max_new_tokens": max_new_tokens,
+    }
+    chosen = replace(named(preset), **{name: value for name, value in given.items() if value is not None})
+    asked = [questions for name in _words(task) for questions in _asked(name, chosen, limit, data_dir, chat)]
+    cells = chosen.cells(asked, caches=_words(cache), temperature=temperature, batch_size=batch_size)
+    check_consent(asked, confirm_run_unsafe_code)
+    store = Store(out)
+    with _engine(engine, workers, model, dtype, device) as able:
+        store.begin(_identity(model, dtype), _session(engine, workers))
+        with SweepBar(cells, store) as bar:
+            outcomes = list(sweep(able, asked, cells, store, run_code=confirm_run_unsafe_code, tell=bar))
+    _show(outcomes, out)
 
 
-def _numbers(option: str, text: str) -> list[int]:
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
     try:
-        return [int(part) for part in text.split(",")]
+        return None if text is None else tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"{option} takes whole numbers separated by commas, not {text!r}") from None
 
 
-def _page(outcomes: list[Outcome]) -> str:
-    """The sweep's tables, a section a level, under the command that made them."""
-    from dus.evaluation.page import comparison, table
+def _asked(
+    task: str, chosen: Preset, limit: int | None, data_dir: Path | None, chat: bool | None
+) -> Sequence[Questions]:
+    """A task of our own at each level; or a benchmark, the whole of it where no limit was given."""
+    from dus.evaluation import held_out
+    from dus.tasks import TASKS, get
 
-    first = outcomes[0]
-    command = shlex.join(["dus", *sys.argv[1:]])
-    parts = [
-        f"# Planners on `{first.model}`, task `{first.cell.task}`\n",
-        f"Made by\n\n    {command}\n",
-        f"The first {len(first.samples)} held-out problems a level, answered greedily; right answers with Wilson's "
-        "95% interval, and mean denoiser calls a problem.\n",
-    ]
-    for level in sorted({outcome.cell.level for outcome in outcomes}):
-        cells = [outcome for outcome in outcomes if outcome.cell.level == level]
-        parts.append(f"## Level {level}\n\n{table(cells)}\n")
-        names = {outcome.cell.planner for outcome in cells}
-        if {"dus", "confidence(like=dus)"} <= names:
-            parts.append(
-                "The same problems under DUS and under self-confidence at the same number of calls: those that only "
-                f"one of them solves.\n\n{comparison(cells, 'dus', 'confidence(like=dus)')}\n"
-            )
-    return "\n".join(parts)
+    if task in TASKS or find_spec("lm_eval") is None:
+        asked = [held_out(get(task), level, chosen.limit) for level in chosen.levels]
+        return asked if chat is None else [replace(questions, chat=chat) for questions in asked]
+    from dus.evaluation.harness.tasks_questions import benchmark
+
+    return [benchmark(task, data_dir=data_dir, limit=limit, chat=bool(chat))]
+
+
+def _engine(
+    engine: str, workers: int | None, model: str | None, dtype: str, device: str
+) -> AbstractContextManager[Engine]:
+    from dus.cli.loading import load_model
+    from dus.evaluation import Local
+
+    load = partial(load_model, model, dtype=dtype, device=device)
+    if engine == "ray":
+        from dus.integrations.ray import RayEngine
+
+        return RayEngine(load, workers, gpus=0 if device == "cpu" else None)
+    if engine != "local" or workers is not None:
+        raise InputError("--engine is local, or ray, which takes --workers")
+    return nullcontext(Local(load))
+
+
+def _identity(model: str | None, dtype: str) -> dict[str, Any]:
+    """What has to be the same of all answers in a folder."""
+    from dus.denoisers.files import checkpoint_folder
+    from dus.evaluation.record import fingerprint
+
+    folder = checkpoint_folder(model, None, code=False)
+    return {"name": model or "bundled", "fingerprint": fingerprint(folder), "dtype": dtype}
+
+
+def _session(engine: str, workers: int | None) -> dict[str, Any]:
+    from dus.evaluation.record import circumstances
+
+    doing = "ray engine" + (f", {workers} workers" if workers else "") if engine == "ray" else "local engine"
+    return circumstances(command=shlex.join(["dus", *sys.argv[1:]]), engine=doing)
+
+
+def _show(outcomes: Sequence[Outcome], out: Path) -> None:
+    """The tables, as they are where nobody looks."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from dus.evaluation.report.results import sections
+    from dus.evaluation.report.tables import everything
+
+    parts = [f"## {section.title}\n\n{everything(section)}" for section in sections(outcomes)]
+    text = "\n\n".join([*parts, f"`dus report {out}` makes the page, with pictures, tests and CSV files."])
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(text))
+    else:
+        typer.echo(text)

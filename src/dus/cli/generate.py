@@ -35,7 +35,7 @@ def generate(
     planner: Annotated[str, typer.Option(help="Which positions are written when; `dus planners` lists them.")] = "dus",
     model: options.Model = None,
     max_new_tokens: options.MaxNewTokens = 256,
-    block_length: options.BlockLength = 32,
+    block_length: options.Blocks = 32,
     temperature: options.Temperature = 0.0,
     top_p: options.TopP = None,
     top_k: options.TopK = None,
@@ -49,6 +49,8 @@ def generate(
     batch_size: Annotated[int, typer.Option(min=1, help="Answers that are decoded together.")] = 16,
     dtype: options.Dtype = "auto",
     device: options.Device = "auto",
+    quantize: options.Quantize = None,
+    compile: options.Compile = False,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show the blocks of one answer filling in.")] = False,
@@ -85,7 +87,15 @@ def generate(
 
     settings = Settings(**decoding)  # what is wrong with it is said before the model is loaded
     with replacing(out) if out else nullcontext() as file:
-        denoiser = load_model(model, dtype=dtype, device=device, revision=revision, trust=trust_remote_code)
+        denoiser = load_model(
+            model,
+            dtype=dtype,
+            device=device,
+            revision=revision,
+            trust=trust_remote_code,
+            quantize=quantize,
+            compile=compile,
+        )
         rows = to_rows(denoiser, prompts, chat=chat, max_new_tokens=max_new_tokens)
         if watch:
             generation, seconds = _watched(denoiser, rows, settings, decoding)

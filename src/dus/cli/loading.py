@@ -9,7 +9,14 @@ if TYPE_CHECKING:
 
 
 def load_model(
-    name: str | None, *, dtype: str = "auto", device: str = "auto", revision: str | None = None, trust: bool = False
+    name: str | None,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    trust: bool = False,
+    quantize: str | None = None,
+    compile: bool = False,
 ) -> MaskedLM:
     """`dus.load`, with transformers' remarks switched off: what matters is raised as a `DenoiserError`.
 
@@ -26,7 +33,15 @@ def load_model(
         from dus.denoisers import load
 
     logging.set_verbosity_error()
-    model = load(name, dtype=dtype, device=device, revision=revision, trust_remote_code=trust)
+    model = load(
+        name,
+        dtype=dtype,
+        device=device,
+        revision=revision,
+        trust_remote_code=trust,
+        quantize=quantize,
+        compile=compile,
+    )
     if model.tokenizer is None:
         raise InputError(f"{name} has no tokenizer.json, so that no text can be read or written")
     return model

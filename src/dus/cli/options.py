@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,12 +20,22 @@ Model = Annotated[
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")]
 Dtype = Annotated[str, typer.Option(help="auto, bfloat16, float16 or float32.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+Quantize = Annotated[str | None, typer.Option(help="int8 keeps the weights in eight bits.", show_default=False)]
+Compile = Annotated[bool, typer.Option("--compile", help="Have torch compile the model at its first calls.")]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the model code that comes with a checkpoint.")
 ]
 
 MaxNewTokens = Annotated[int, typer.Option(help="Masks put behind the prompt.")]
 BlockLength = Annotated[int, typer.Option(help="Neighbouring positions that are decoded together.")]
+Blocks = Annotated[
+    Any,
+    typer.Option(
+        parser=lambda given: int(given) if str(given).isdigit() else given,  # the default comes through it too
+        metavar="N|auto",
+        help="Neighbouring positions that are decoded together; auto, or auto(bits=8), chooses for each block.",
+    ),
+]
 Temperature = Annotated[float, typer.Option(help="0 takes the likeliest token.")]
 TopP = Annotated[float | None, typer.Option(help="Keep the likeliest tokens that make up this probability.")]
 TopK = Annotated[int | None, typer.Option(help="Keep so many of the likeliest tokens.")]

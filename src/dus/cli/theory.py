@@ -1,4 +1,4 @@
-"""`dus theory`: what a schedule loses, on sources whose every conditional is known."""
+"""`dus theory`: what a schedule loses, on sources whose every conditional is known and on trained denoisers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-theory = typer.Typer(help="What a schedule loses, on sources whose every conditional is known.", no_args_is_help=True)
+from dus.cli.theory_model import blocks, gap, long, order
+
+theory = typer.Typer(help="What a schedule loses, on known sources and on trained denoisers.", no_args_is_help=True)
 
 
 @theory.command()
@@ -47,3 +49,7 @@ def best(
         for number, group in enumerate(groups):
             line = "".join("●" if place in group else "·" for place in range(block_length))
             typer.echo(f"  {number + 1:>2}  {line}")
+
+
+for measured in (gap, long, order, blocks):
+    theory.command()(measured)

@@ -83,7 +83,7 @@ class Watch:
         seconds = self.seconds
         self.calls = generation.nfe[0]
         tokens = generation.tokens[0].tolist()
-        steps = block_steps(generation.trace.step[0], generation.trace.block_length)[: len(tokens)]
+        steps = block_steps(generation.trace.step[0], generation.trace.blocks[0])[: len(tokens)]
         self.live.update(self._frame(self._coloured(tokens, steps), generation.tpf[0], seconds))
 
     def _coloured(self, tokens: list[int], steps: list[int]) -> Text:

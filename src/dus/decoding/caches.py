@@ -31,6 +31,11 @@ class ColumnCache(Cache):
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
 
+    @property
+    def is_initialized(self) -> bool:
+        """Whether a forward has filled it."""
+        return bool(self.keys)
+
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
@@ -179,14 +184,16 @@ class KeptStates:
 
     def _touched(self, here: Tensor, masked: Tensor, read: Tensor) -> Tensor:
         """Bool `[n, W]` from the first column that the block before needs; notes what will then be computed."""
-        origin = self._first_column(self.previous)
-        stop = self.start + masked.shape[1]
-        now = torch.cat([torch.zeros(len(here), self.start - self.previous, dtype=torch.bool), masked], dim=1)
-        lead = torch.zeros(len(here), self.first + self.previous - origin, dtype=torch.bool)
-        touched = torch.cat([lead, self.computed[here, self.previous : stop] != now], dim=1)
-        self.computed[here, self.previous : stop] = now
-        row, offset = read.nonzero(as_tuple=True)
-        column = offset + self.first + self.start - origin
-        touched[row, column] = True
-        touched[row, (column - self.shift).clamp(min=0)] = True
+        rows = slice(None) if len(here) == len(self.computed) else here
+        lead, gap = self.first + self.previous - self._first_column(self.previous), self.start - self.previous
+        columns = slice(self.previous, self.start + masked.shape[1])
+        now = torch.zeros(len(here), gap + masked.shape[1], dtype=torch.bool)
+        now[:, gap:] = masked
+        touched = torch.zeros(len(here), lead + now.shape[1], dtype=torch.bool)
+        touched[:, lead:] = self.computed[rows, columns] != now
+        self.computed[rows, columns] = now
+        touched[:, lead + gap :] |= read
+        if self.shift:  # the row that predicts a position stands before it, but for the first column's own
+            first = max(self.shift - lead - gap, 0)
+            touched[:, lead + gap - self.shift + first : -self.shift] |= read[:, first:]
         return touched

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -77,3 +79,31 @@ class Forward:
         seeing, blind = both.float().chunk(2)
         guided = blind + (1 + self.scale) * (seeing - blind)
         return guided.masked_fill(seeing == -torch.inf, -torch.inf)  # what is impossible stays so, and is no NaN
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Logits of a stretch, read once to choose by; the first step of the block takes from them what it wants.
+
+    Attributes:
+        rows: int64 `[N]` on the host, ascending.
+        wanted: bool `[N, W]` on the host, the positions that were read.
+        logits: float `[N, R, V]`, of these positions.
+    """
+
+    rows: Tensor
+    wanted: Tensor
+    logits: Tensor
+
+    def take(self, here: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, float `[n, R, V]`, and the offsets they are for, int64 `[R]` or `[n, R]`, as a forward would give.
+
+        Args:
+            here: int64 `[n]` on the host, some of the rows.
+            wanted: bool `[n, B]` on the host, at least one a row, all of them read.
+        """
+        index, read = torch.searchsorted(self.rows, here), positions(wanted)
+        place = (self.wanted.cumsum(dim=1) - 1)[index]
+        column = place.gather(1, read.expand(len(here), -1))
+        device = self.logits.device
+        return self.logits[send(index, device)[:, None], send(column, device)], send(read, device)

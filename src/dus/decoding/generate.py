@@ -20,7 +20,7 @@ def generate(
     *,
     planner: str | Planner = "dus",
     max_new_tokens: int = 256,
-    block_length: int = 32,
+    block_length: int | str = 32,
     temperature: float = 0.0,
     top_p: float | None = None,
     top_k: int | None = None,
@@ -34,6 +34,7 @@ def generate(
     samples: int = 1,
     chat: bool | None = None,
     batch_size: int | None = None,
+    first_row: int = 0,
     scores: bool = True,
     progress: Progress = False,
 ) -> Generation:
@@ -46,7 +47,8 @@ def generate(
         planner: which positions are unmasked when: a planner or its text, such as `dus | deferred(threshold=0.3)`.
         max_new_tokens: masks put behind each prompt.
         block_length: neighbouring positions that are decoded together; blocks go left to right from the first
-            mask, and the last one may be shorter.
+            mask, and the last one may be shorter. `auto`, or `auto(bits=8, shortest=4, longest=32)`, chooses a length
+            for each row before each block: the longest whose positions' entropies add up to so many bits at most.
         temperature: 0 takes the likeliest token.
         top_p: keep the likeliest tokens that make up this probability.
         top_k: keep so many of the likeliest tokens.
@@ -62,7 +64,11 @@ def generate(
         eos: `stop` ends a row after the block that holds its first end token; `ignore` writes the full length.
         samples: answers a prompt, one after the other in the result.
         chat: whether strings are put in the model's chat template; None where it has one. Base models want False.
-        batch_size: rows decoded together; None is all of them. The result does not depend on it.
+        batch_size: rows decoded together at most. Fewer are where memory is short, with a `BatchWarning`: those that an
+            estimate lets through (`dus.decoding.memory`), and half of them where the device runs out all the same. The
+            result does not depend on it.
+        first_row: where these prompts are a part of a longer list, the row in it that the first of them begins: draws
+            count rows from there, so that the parts give what the whole list would.
         scores: whether the trace keeps confidence and entropy.
         progress: True shows a progress bar; a function is called with each `Step`.
 
@@ -73,7 +79,7 @@ def generate(
     settings = Settings(
         planner=planner,
         max_new_tokens=max_new_tokens,
-        block_length=block_length,
+        block_length=block_length,  # type: ignore[arg-type]
         temperature=temperature,
         top_p=top_p,
         top_k=top_k,
@@ -87,7 +93,7 @@ def generate(
         scores=scores,
     )
     rows = to_rows(model, prompts, chat=chat)
-    return Run(model, rows, settings, batch_size, samples).watched(progress).result()
+    return Run(model, rows, settings, batch_size, samples, first_row).watched(progress).result()
 
 
 def infill(model: Denoiser, text: str, **settings: Any) -> Generation:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from dus.decoding.canvas import Canvas, send
-from dus.decoding.forward import Forward
+from dus.decoding.forward import Forward, Reading
 from dus.decoding.progress import decide, settle
 from dus.decoding.sampling import Choice, Sampler, Spread
-from dus.decoding.settings import GenerationError, Settings
+from dus.decoding.settings import Settings
+from dus.decoding.soundness import Peaks, check
 from dus.denoisers import Denoiser
 from dus.planners import BlockState, Prediction
 
@@ -48,6 +49,7 @@ class Decoded:
         masked: bool `[G]`, the positions that were to be generated.
         step, confidence, entropy: `[G]`, as in `Trace`.
         steps: how many it took.
+        ends: where its blocks ended, as in `Trace.blocks`.
     """
 
     row: int
@@ -57,6 +59,7 @@ class Decoded:
     confidence: Tensor
     entropy: Tensor
     steps: int
+    ends: list[int]
 
 
 class Decoding:
@@ -94,9 +97,10 @@ class Decoding:
         self.forward = Forward(model, canvas, settings)
         self.rows = torch.tensor(rows)
         self.taken = torch.zeros(len(rows), dtype=torch.long)
+        self.ends: list[list[int]] = [[] for _ in rows]
         self.finished: list[Decoded] = []
         shape = canvas.region.shape
-        self.broken = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
+        self.unchecked: list[Peaks] = []
         self.step = torch.full(shape, -1, device=self.device)
         self.confidence = torch.zeros(shape, device=self.device)
         self.entropy = torch.zeros(shape, device=self.device)
@@ -107,45 +111,88 @@ class Decoding:
         Raises:
             GenerationError: where the denoiser gives NaN, or no finite logit at all.
         """
-        start = 0
         while len(self.rows):
-            stop = min(start + self.settings.block_length, self.canvas.masked.shape[1])
-            yield from self._block(start, stop)
-            self._close(start, stop)
-            start = stop
+            at = torch.tensor([ends[-1] if ends else 0 for ends in self.ends])
+            start = int(at.min())
+            here = (at == start).nonzero()[:, 0]
+            for stop, group, reading in self._blocks(start, here):
+                yield from self._block(start, stop, group, reading)
+                for row in group.tolist():
+                    self.ends[row].append(stop)
+            self._close(start, here)
 
-    def _block(self, start: int, stop: int) -> Iterator[Step]:
-        """The steps of the block of region positions `start` to `stop`; rows that are through leave it."""
+    def _blocks(self, start: int, here: Tensor) -> Iterator[tuple[int, Tensor, Reading | None]]:
+        """Where the blocks of rows `here` that begin at `start` stop, rows with equal ones together.
+
+        With lengths to choose, the logits that they were chosen by come along; they are those of the first step.
+        """
+        auto, width = self.settings.auto, self.canvas.masked.shape[1]
+        stop = min(start + self.settings.block_length, width)
+        if auto is None:
+            yield stop, here, None
+            return
+        lengths, reading = torch.full_like(here, self.settings.block_length), None
+        masked = self.canvas.masked[here, start:stop]
+        asked = masked.any(dim=1)
+        if asked.any():
+            rows, wanted = here[asked], masked[asked]
+            logits, read = self.forward(rows, start, wanted, wanted)
+            reading = Reading(rows, wanted, logits)
+            entropy = Spread(read, (len(rows), stop - start))(self._choose(logits, rows, start + read).entropy)
+            lengths[asked] = auto.lengths(entropy, wanted)
+        for length in lengths.unique().tolist():
+            yield min(start + length, width), here[lengths == length], reading
+
+    def _block(self, start: int, stop: int, here: Tensor, reading: Reading | None) -> Iterator[Step]:
+        """The steps of the block of region positions `start` to `stop` of rows `here`; those that are through leave.
+
+        Args:
+            start, stop: of the block.
+            here: int64 `[N]` on the host.
+            reading: what the first step reads, where that is known.
+        """
         planner = self.settings.rule
-        if not self.canvas.masked[:, start:stop].any():
+        masked = self.canvas.masked[here, start:stop]
+        if not masked.any():
             return
         home = torch.device("cpu") if planner.scheduled else self.device
         block = BlockState.begin(
-            self.canvas.masked[:, start:stop].to(home),
-            length=(torch.tensor(self.canvas.lengths) - start).clamp(0, stop - start).to(home),
-            row=self.rows.to(home),
-            start=torch.full_like(self.rows, start).to(home),
+            masked.to(home),
+            length=(torch.tensor(self.canvas.lengths)[here] - start).clamp(0, stop - start).to(home),
+            row=self.rows[here].to(home),
+            start=torch.full_like(here, start).to(home),
         )
-        here = torch.arange(len(self.rows))
         while True:
             block, wanted, masked = settle(planner, block)
             live = masked.any(dim=1)
-            if not live.any():
-                return
             if not live.all():
+                if not live.any():
+                    return
                 here, wanted, masked = here[live], wanted[live], masked[live]
                 block = block[send(live.nonzero()[:, 0], home)]
-            logits, read = self.forward(here, start, wanted, masked)
-            choice = self._choose(logits, here, start + read)
-            spread = Spread(read, (len(here), stop - start))
-            if planner.scheduled:
-                selected, revised = wanted & masked, torch.zeros_like(masked)
-                block = block.after(selected, revised)
-            else:
-                prediction = self._prediction(choice, spread, here, start)
-                selected, revised = decide(planner, block, wanted.to(home), prediction)
-                block = block.after(selected, revised, prediction.confidence)
-            yield self._write(here, start, spread, choice, selected, revised)
+            block, step = self._step(block, here, start, wanted, masked, reading)
+            reading = None
+            yield step
+
+    def _step(
+        self, block: BlockState, here: Tensor, start: int, wanted: Tensor, masked: Tensor, reading: Reading | None
+    ) -> tuple[BlockState, Step]:
+        """One denoiser call, unless `reading` holds what it would give, and the unmasking that follows it.
+
+        Logits and scores are gone when it returns: the next call needs the memory.
+        """
+        planner = self.settings.rule
+        logits, read = reading.take(here, wanted) if reading else self.forward(here, start, wanted, masked)
+        choice = self._choose(logits, here, start + read)
+        spread = Spread(read, (len(here), wanted.shape[1]))
+        if planner.scheduled:
+            selected, revised = wanted & masked, torch.zeros_like(masked)
+            block = block.after(selected, revised)
+        else:
+            prediction = self._prediction(choice, spread, here, start)
+            selected, revised = decide(planner, block, wanted.to(self.device), prediction)
+            block = block.after(selected, revised, prediction.confidence)
+        return block, self._write(here, start, spread, choice, selected, revised)
 
     def _index(self, here: Tensor) -> Tensor | slice:
         """Rows of the canvas; a slice where all are meant, so that nothing is copied."""
@@ -153,8 +200,8 @@ class Decoding:
 
     def _choose(self, logits: Tensor, here: Tensor, position: Tensor) -> Choice:
         """A token for each of the logits `[N, R, V]`, which are for `position` `[R]` or `[N, R]` of rows `here`."""
-        row, taken = send(self.rows[here], self.device), send(self.taken[here], self.device)
-        return self.sampler(logits, row=row, position=position.expand(len(here), -1), step=taken)
+        rows, taken = self.rows[here], self.taken[here]
+        return self.sampler(logits, row=rows, position=position.expand(len(here), -1), step=taken)
 
     def _prediction(self, choice: Choice, spread: Spread, here: Tensor, start: int) -> Prediction:
         """What the planner may read of the choice, laid out over the block."""
@@ -178,17 +225,19 @@ class Decoding:
         """Put the chosen tokens on the canvas and the step in the trace."""
         index, columns = self._index(here), slice(start, start + spread.shape[1])
         selected, revised = send(selected, self.device), send(revised, self.device)
-        taken = send(self.taken[here], self.device)[:, None].expand(selected.shape)
+        taken = send(self.taken[here], self.device)
 
         def update(target: Tensor, new: Tensor, blank: float) -> None:
-            target[index, columns] = new.where(selected, target[index, columns].masked_fill(revised, blank))
+            kept = target[index, columns]
+            kept = kept.masked_fill(revised, blank) if self.settings.rule.revises else kept
+            target[index, columns] = new.where(selected, kept)
 
         update(self.canvas.region, spread(choice.token), self.model.mask_token_id)
-        update(self.step, taken, -1)
+        update(self.step, taken[:, None].expand(selected.shape), -1)
         if self.settings.scores:
             update(self.confidence, spread(choice.confidence), 0)
             update(self.entropy, spread(choice.entropy), 0)
-        self.broken[index] |= choice.broken.any(dim=1)
+        self.unchecked.append(Peaks(self.rows[here], self.taken[here], start, columns.stop, choice.peak))
         self.taken[here] += 1
         return Step(
             rows=self.rows[here].tolist(),
@@ -196,35 +245,37 @@ class Decoding:
             unmasked=selected,
             remasked=revised,
             tokens=self.canvas.region[index],
-            lengths=[self.canvas.lengths[row] for row in here],
+            lengths=[self.canvas.lengths[row] for row in here.tolist()],
         )
 
-    def _close(self, start: int, stop: int) -> None:
-        """After a block: check it, and let the rows go that are done."""
-        broken = self.broken.cpu()
-        if broken.any():
-            raise GenerationError(
-                f"the denoiser gave NaN or no finite logit for row {int(self.rows[broken][0])}, in the block of "
-                f"positions {start} to {stop - 1}: its weights or its dtype are broken"
-            )
-        tokens, masked = self.canvas.region[:, :stop].cpu(), self.canvas.masked[:, :stop]
-        lengths = self.canvas.lengths
-        done = [lengths[row] <= stop or self.stopped(tokens[row], masked[row]) for row in range(len(self.rows))]
-        for row in [row for row, through in enumerate(done) if through]:
-            end = min(stop, lengths[row])
-            self.finished.append(
-                Decoded(
-                    row=int(self.rows[row]),
-                    tokens=tokens[row, :end],
-                    masked=masked[row, :end],
-                    step=self.step[row, :end].cpu(),
-                    confidence=self.confidence[row, :end].cpu(),
-                    entropy=self.entropy[row, :end].cpu(),
-                    steps=int(self.taken[row]),
-                )
-            )
-        if any(done):
-            self._keep([row for row, through in enumerate(done) if not through])
+    def _close(self, start: int, here: Tensor) -> None:
+        """After the blocks of rows `here` that began at `start`: check them, and let the rows go that are done."""
+        check(self.unchecked)
+        self.unchecked.clear()
+        region = self.canvas.region[self._index(here)].cpu()
+        done = []
+        for tokens, row in zip(region, here.tolist(), strict=True):
+            end = min(self.ends[row][-1], self.canvas.lengths[row])
+            masked = self.canvas.masked[row, :end]
+            if self.canvas.lengths[row] == end or self.stopped(tokens[:end], masked):
+                done.append(row)
+                self.finished.append(self._decoded(row, tokens[:end], masked))
+        if done:
+            self._keep([row for row in range(len(self.rows)) if row not in done])
+
+    def _decoded(self, row: int, tokens: Tensor, masked: Tensor) -> Decoded:
+        """A finished row of these tokens, int64 `[G]`, those at `masked` generated."""
+        end = len(tokens)
+        return Decoded(
+            row=int(self.rows[row]),
+            tokens=tokens,
+            masked=masked,
+            step=self.step[row, :end].cpu(),
+            confidence=self.confidence[row, :end].cpu(),
+            entropy=self.entropy[row, :end].cpu(),
+            steps=int(self.taken[row]),
+            ends=[min(stop, end) for stop in self.ends[row]],
+        )
 
     def _keep(self, rows: list[int]) -> None:
         """Go on with some of the rows."""
@@ -233,5 +284,6 @@ class Decoding:
         self.canvas = self.canvas[rows]
         self.forward.keep(self.canvas, host)
         self.rows, self.taken = self.rows[host], self.taken[host]
-        self.broken, self.step = self.broken[index], self.step[index]
+        self.ends = [self.ends[row] for row in rows]
+        self.step = self.step[index]
         self.confidence, self.entropy = self.confidence[index], self.entropy[index]

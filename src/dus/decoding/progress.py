@@ -17,15 +17,16 @@ def settle(planner: Planner, block: BlockState) -> tuple[BlockState, Tensor, Ten
         The state at the level that is wanted now; and on the host, in the one transfer of a step, bool `[N, B]`
         twice: the wanted positions and the masked ones.
     """
-    width = block.masked.shape[1]
     own = block.given | block.initially_masked  # not the padding behind a row's end
     while True:
-        known = [planner.wanted(block) & own, block.masked, block.step[:, None], block.length[:, None]]
-        wanted, masked, step, length = torch.cat(known, dim=1).cpu().split([width, width, 1, 1], dim=1)
-        wanted, masked = wanted.bool(), masked.bool()
-        last = torch.tensor([(planner.steps(size) or 0) if size else 0 for size in length[:, 0].tolist()]) - 1
-        stuck = masked.any(dim=1) & ~(wanted & masked).any(dim=1)
-        passing = stuck & (step[:, 0] < last)
+        wanted, masked = torch.stack([planner.wanted(block) & own, block.masked]).cpu()
+        ready = (wanted & masked).any(dim=1)
+        if ready.all():
+            return block, wanted, masked
+        stuck = masked.any(dim=1) & ~ready
+        step, length = torch.stack([block.step, block.length]).cpu()
+        last = torch.tensor([(planner.steps(size) or 0) if size else 0 for size in length.tolist()]) - 1
+        passing = stuck & (step < last)
         if not passing.any():
             return block, wanted | (masked & stuck[:, None]), masked
         block = block.at(block.step + send(passing, block.step.device))
@@ -53,7 +54,7 @@ def positions(wanted: Tensor) -> Tensor:
     Args:
         wanted: bool `[N, B]` on the host, at least one a row.
     """
-    if bool((wanted == wanted[0]).all()):
+    if len(wanted) == 1 or bool((wanted == wanted[0]).all()):
         return wanted[0].nonzero()[:, 0]
     count = wanted.sum(dim=1, keepdim=True)
     order = (~wanted).long().argsort(dim=1, stable=True)[:, : int(count.max())]

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dus.decoding.batches import Batches
 from dus.decoding.canvas import check_fit, lay_out
 from dus.decoding.loop import Decoded, Decoding, Step
+from dus.decoding.memory import is_out_of_memory
 from dus.decoding.settings import GenerationError, Settings
 from dus.decoding.trace import Generation, Trace
 from dus.denoisers import Denoiser
@@ -26,8 +28,9 @@ class Run:
         model: the denoiser.
         prompts: int64 1-D tensors, masks in them or not.
         settings: how to decode.
-        batch_size: rows decoded together, those of similar length; None is all of them.
+        batch_size: rows decoded together at most, those of similar length; None is no bound but memory.
         samples: rows for each prompt.
+        first_row: the number of the first row, from which draws count.
 
     Raises:
         GenerationError: where the batch size or the samples are no number of rows, a token that a setting names is
@@ -41,8 +44,9 @@ class Run:
         settings: Settings,
         batch_size: int | None = None,
         samples: int = 1,
+        first_row: int = 0,
     ) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.first_row = model, settings, first_row
         self.rows = [prompt for prompt in prompts for _ in range(samples)]
         self.batch_size = len(self.rows) if batch_size is None else batch_size
         self.ends = torch.tensor(getattr(model, "eos_token_ids", ()), dtype=torch.long)
@@ -76,20 +80,35 @@ class Run:
             raise GenerationError("suppress_tokens leaves no token that may be written")
 
     def steps(self) -> Iterator[Step]:
-        """Decode all batches, yielding after each denoiser call."""
-        order = sorted(range(len(self.rows)), key=lambda row: len(self.rows[row]))
-        for at in range(0, len(order), self.batch_size):
-            chosen = sorted(order[at : at + self.batch_size])
-            canvas = lay_out(
-                [self.rows[row] for row in chosen],
-                mask_token_id=self.model.mask_token_id,
-                max_new_tokens=self.settings.max_new_tokens,
-                context=getattr(self.model, "max_length", None),
-                device=getattr(self.model, "device", "cpu"),
-            )
-            decoding = Decoding(self.model, canvas, chosen, self.settings, self._stopped)
-            yield from decoding.steps()
+        """Decode all batches, yielding after each denoiser call.
+
+        A batch that runs out of memory is halved: its rows that are not done start again, and so do their steps.
+        """
+        lengths = [len(row) + self.settings.max_new_tokens for row in self.rows]
+        batches = Batches(self.model, self.settings, lengths, self.batch_size)
+        while chosen := batches.following():
+            decoding = self._decoding(chosen)
+            try:
+                yield from decoding.steps()
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                batches.halve(chosen)
             self.decoded += decoding.finished
+            batches.finished(row.row - self.first_row for row in decoding.finished)
+            del decoding  # and its cache, before it is asked how much memory is free
+
+    def _decoding(self, chosen: list[int]) -> Decoding:
+        """Some of the rows, by index, on one canvas."""
+        canvas = lay_out(
+            [self.rows[row] for row in chosen],
+            mask_token_id=self.model.mask_token_id,
+            max_new_tokens=self.settings.max_new_tokens,
+            context=getattr(self.model, "max_length", None),
+            device=getattr(self.model, "device", "cpu"),
+        )
+        numbers = [self.first_row + row for row in chosen]
+        return Decoding(self.model, canvas, numbers, self.settings, self._stopped)
 
     def watched(self, progress: Progress) -> Run:
         """Go through all steps, with a progress bar or a function that sees each of them."""
@@ -122,6 +141,7 @@ class Run:
                 entropy=[row.entropy for row in decoded if self.settings.scores],
                 block_length=self.settings.block_length,
                 planner=_named(self.settings.rule),
+                blocks=[row.ends for row in decoded],
             ),
             seed=self.settings.seed or 0,
         )
@@ -141,7 +161,7 @@ class Run:
 
     def _whole(self, row: Decoded) -> tuple[Tensor, str, int]:
         """The tokens and the text of a whole row, and how many of its tokens were written."""
-        given = self.rows[row.row]
+        given = self.rows[row.row - self.first_row]
         before = len(given) + self.settings.max_new_tokens - len(row.tokens)
         tokens = torch.cat([given[:before].cpu(), row.tokens])
         return tokens, self._text(tokens, skip_special_tokens=False), int(row.masked.sum())

@@ -9,10 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from dus.decoding.canvas import send
+from dus.decoding.soundness import NEVER
 from dus.planners.counter import uniform
-
-_NEVER = -1e30
-"""The logit of what is never chosen: finite, so that its zero probability times it is zero, not NaN."""
 
 
 class Sampler:
@@ -51,14 +50,14 @@ class Sampler:
 
         Args:
             logits: any float dtype.
-            row: int64 `[N]`, indices in the user's list.
+            row: int64 `[N]` on the host, indices in the user's list.
             position: int64 `[N, R]`, counted from the row's first masked position.
-            step: int64 `[N]`, the row's steps so far.
+            step: int64 `[N]` on the host, the row's steps so far.
         """
-        # Never minus infinity, the model's own included: the entropy would be NaN.
-        logits = logits.to(torch.float32, copy=True).index_fill_(-1, self.suppress, _NEVER).clamp_(min=_NEVER)
+        logits = logits.to(torch.float32, copy=True).index_fill_(-1, self.suppress, NEVER)
         peak, token = logits.max(dim=-1)
         if self.temperature > 0:
+            row, step = send(row, logits.device), send(step, logits.device)
             draw = uniform(self.seed, row[:, None], position, step[:, None])
             token = self._drawn((logits - peak[..., None]) / self.temperature, draw)
         deferred = None if self.defer is None else torch.isin(token, self.defer)
@@ -87,20 +86,15 @@ class Choice:
     """Tokens chosen from logits, and their scores, each computed when it is first read.
 
     Args:
-        logits: float `[N, R, V]`, finite.
+        logits: float `[N, R, V]`.
         peak: float `[N, R]`, the largest of each position.
         token: int64 `[N, R]`, the choice.
         deferred: bool `[N, R]`, choices that count as wholly uncertain; None for none.
     """
 
     def __init__(self, logits: Tensor, peak: Tensor, token: Tensor, deferred: Tensor | None) -> None:
-        self.token = token
-        self._logits, self._peak, self._deferred = logits, peak, deferred
-
-    @cached_property
-    def broken(self) -> Tensor:
-        """Bool `[N, R]`: NaN or infinity among the logits, or no token allowed."""
-        return ~(self._peak.abs() < -_NEVER)
+        self.token, self.peak = token, peak
+        self._logits, self._deferred = logits, deferred
 
     @cached_property
     def _probability(self) -> Tensor:
@@ -114,7 +108,7 @@ class Choice:
     @cached_property
     def entropy(self) -> Tensor:
         """Float `[N, R]`: in bits; a peak that counts as zero keeps small values exact."""
-        below = self._logits - self._peak[..., None]
+        below = (self._logits - self.peak[..., None]).clamp_(min=NEVER)  # minus infinity times zero is NaN
         nats = -self._probability.amax(dim=-1).log() - torch.linalg.vecdot(self._probability, below)
         return self._undeferred(nats.clamp(min=0) / math.log(2), math.log2(self._logits.shape[-1]))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from numbers import Integral, Real
 
+from dus.decoding.blocks import Auto, BlockLengthError
 from dus.planners import Planner, parse
 
 CACHES = ("none", "prefix", "dual", "block", "touched")
@@ -21,6 +22,11 @@ class GenerationError(ValueError):
 @dataclass(frozen=True)
 class Settings:
     """How to decode; the fields are the keyword arguments of `dus.generate`, which describes them.
+
+    Attributes:
+        rule: the planner.
+        auto: how block lengths are chosen; None where they are all the same. `block_length` is then the longest.
+        stops: the stop strings.
 
     Raises:
         GenerationError: naming the field, what is wrong with it and what would be right.
@@ -42,10 +48,14 @@ class Settings:
     eos: str = "stop"
     scores: bool = True
     rule: Planner = field(init=False, repr=False)
+    auto: Auto | None = field(init=False, repr=False)
     stops: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rule", parse(self.planner))
+        object.__setattr__(self, "auto", _auto(self.block_length))
+        if self.auto is not None:
+            object.__setattr__(self, "block_length", self.auto.choices[-1])
         stops = [self.stop] if isinstance(self.stop, str) else list(self.stop or [])
         object.__setattr__(self, "stops", tuple(stops))
         if self.seed is None:
@@ -75,6 +85,16 @@ class Settings:
         yield top_k is None or top_k >= 1, f"top_k is {top_k}, at least 1 is needed"
         yield -(2**63) <= (self.seed or 0) < 2**63, f"seed is {self.seed}, but has to fit in 64 bits"
         yield 0 <= self.cfg_scale <= 1e9, f"cfg_scale is {self.cfg_scale}, it has to lie between 0 and 1e9"
+        exact = self.auto is None or self.cache == "none"
+        yield exact, f"cache is {self.cache!r}, but blocks of chosen lengths are decoded without one: take cache='none'"
         yield self.cache in CACHES, f"cache is {self.cache!r}, known are {', '.join(CACHES)}"
         yield self.eos in EOS, f"eos is {self.eos!r}, known are {', '.join(EOS)}"
         yield all(self.stops), "stop holds an empty string, which every text contains"
+
+
+def _auto(block_length: object) -> Auto | None:
+    """The rule that a block length names; None where it is a number, or ought to be one."""
+    try:
+        return Auto.parse(block_length) if isinstance(block_length, str) else None
+    except BlockLengthError as error:
+        raise GenerationError(str(error)) from None

@@ -19,8 +19,10 @@ class Trace:
         confidence: float `[G]`, the probability of the token when it was unmasked; 0 where it was given. An empty
             list where scores were not asked for.
         entropy: float `[G]`, of the position's distribution then, in bits; likewise.
-        block_length: of the grid, whose first block begins at position 0.
+        block_length: of the grid, whose first block begins at position 0; the longest there may be, where lengths
+            were chosen.
         planner: the planner's text.
+        blocks: for each row where its blocks end, the last one at G.
     """
 
     step: list[Tensor]
@@ -28,6 +30,7 @@ class Trace:
     entropy: list[Tensor]
     block_length: int
     planner: str
+    blocks: list[list[int]]
 
 
 @dataclass(frozen=True)

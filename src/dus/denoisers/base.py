@@ -23,6 +23,11 @@ class KeyValueCache(Protocol):
 
     positions: Tensor
 
+    @property
+    def is_initialized(self) -> bool:
+        """Whether a forward has filled it."""
+        ...
+
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:

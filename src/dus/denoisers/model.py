@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dus.denoisers.base import DenoiserError, KeyValueCache
 from dus.denoisers.gather import first_real, index_in, take, without_padding
@@ -60,9 +60,21 @@ class MaskedLM:
         return self.model.device
 
     @property
+    def body(self) -> nn.Module:
+        """The module that makes most of a forward: here the whole model."""
+        return self.model
+
+    @property
     def dtype(self) -> torch.dtype:
         """The floating type of the model, and of its logits."""
         return self.model.dtype
+
+    def row_bytes(self, length: int, *, cached: bool) -> tuple[int, int]:
+        """Roughly what a row of a length takes: the bytes that stay between calls, and those of a forward in passing.
+
+        A layer's activations make room for the next one's. Here the logits of all positions come on top.
+        """
+        return 0, length * (_activation(self.model.config) + self.vocab_size) * self.dtype.itemsize
 
     @torch.no_grad()
     def logits(
@@ -99,6 +111,18 @@ class Checkpoint(MaskedLM):
     are read go through the vocabulary projection. Padding is masked, and position ids start after it.
     """
 
+    @property
+    def body(self) -> nn.Module:
+        """All but the vocabulary projection."""
+        return self.model.model
+
+    def row_bytes(self, length: int, *, cached: bool) -> tuple[int, int]:
+        """As for any masked LM, but keys and values of all layers stay where they are cached, and few logits come."""
+        config = self.model.config
+        head = config.hidden_size // config.num_attention_heads
+        states = 2 * config.num_hidden_layers * config.num_key_value_heads * head if cached else 0
+        return length * states * self.dtype.itemsize, length * _activation(config) * self.dtype.itemsize
+
     @torch.no_grad()
     def logits(
         self,
@@ -115,7 +139,9 @@ class Checkpoint(MaskedLM):
         """
         first = None if attention_mask is None else first_real(attention_mask)
         columns = torch.arange(canvas.shape[1], device=canvas.device) if cache is None else cache.positions
-        hidden = self.model.model(
+        # What fills a cache is not compiled: what CUDA graphs give is theirs, and gone at the next call.
+        body = self.body if cache is None or cache.is_initialized else self.body.forward
+        hidden = body(
             input_ids=canvas if cache is None else take(canvas, columns),
             position_ids=torch.atleast_2d(columns if first is None else (columns - first).clamp_min(0)),
             attention_mask=self._key_mask(attention_mask),
@@ -147,6 +173,13 @@ class Checkpoint(MaskedLM):
         if kind == "sdpa":
             return keep
         return torch.zeros_like(keep, dtype=self.dtype).masked_fill(~keep, torch.finfo(self.dtype).min)
+
+
+def _activation(config: Any) -> int:
+    """Numbers that a transformer's layer holds for a token at its widest point, which is in its mlp."""
+    width: int = config.hidden_size
+    inner: int = getattr(config, "intermediate_size", None) or 4 * width
+    return 5 * width + 4 * inner
 
 
 def _mask_token_id(config: Any, tokenizer: Any, given: int | None) -> int:

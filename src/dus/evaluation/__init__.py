@@ -1,6 +1,23 @@
-"""What planners do on problems with checkable answers: sweeps that resume, and the tables made from them."""
+"""What planners do on problems with checkable answers: sweeps that resume, and the report made from them."""
 
 from dus.evaluation.accuracy import Accuracy, accuracy
-from dus.evaluation.sweep import Cell, Outcome, SweepError, sweep
+from dus.evaluation.cells import Cell, SweepError, grid
+from dus.evaluation.engine import Engine, Local
+from dus.evaluation.questions import Questions, held_out
+from dus.evaluation.store import Outcome, Store
+from dus.evaluation.sweep import sweep
 
-__all__ = ["Accuracy", "Cell", "Outcome", "SweepError", "accuracy", "sweep"]
+__all__ = [
+    "Accuracy",
+    "Cell",
+    "Engine",
+    "Local",
+    "Outcome",
+    "Questions",
+    "Store",
+    "SweepError",
+    "accuracy",
+    "grid",
+    "held_out",
+    "sweep",
+]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dus.analysis.intervals import wilson
+from dus.evaluation.questions import held_out
 from dus.tasks import Task
 
 if TYPE_CHECKING:
@@ -28,10 +29,8 @@ class Accuracy:
 
     def interval(self, z: float = 1.96) -> tuple[float, float]:
         """Wilson's score interval of the share; `z` = 1.96 gives 95%."""
-        n, p = self.total, self.share
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        found = wilson(self.right, self.total, z)
+        return found.low, found.high
 
     def __str__(self) -> str:
         low, high = self.interval()
@@ -47,7 +46,7 @@ def accuracy(
     """
     from dus.decoding import generate
 
-    problems = task.held_out(level, 500 if size <= 500 else 2000)[:size]
+    problems = held_out(task, level, size).problems
     generation = generate(
         model,
         [problem.question for problem in problems],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from dus.tasks import Problem, Task
+from dus.tasks import HELD_OUT_SIZES, Problem, Task, TaskError
 from dus.tasks.base import Unit
 
 
@@ -98,5 +98,12 @@ def expected(questions: Questions, index: int) -> str | None:
 
 
 def held_out(task: Task, level: int, limit: int) -> HeldOut:
-    """The first `limit` (at most 2,000) held-out problems of a level."""
-    return HeldOut(task, level, task.held_out(level, 500 if limit <= 500 else 2000)[:limit])
+    """The first `limit` held-out problems of a level.
+
+    Raises:
+        TaskError: there is no such level, or there are not so many problems.
+    """
+    size = next((size for size in HELD_OUT_SIZES if size >= limit), None)
+    if size is None:
+        raise TaskError(f"{task.name} has {max(HELD_OUT_SIZES)} held-out problems a level, not {limit}")
+    return HeldOut(task, level, task.held_out(level, size)[:limit])

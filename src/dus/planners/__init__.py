@@ -6,6 +6,7 @@ A planner is added in one file and one line of `_REGISTRY`.
 from dus.planners.base import BlockState, Planner, PlannerError, Prediction, Schedule, Wrapper
 from dus.planners.bounded import ConfidenceBounded, EntropyBounded, Factor
 from dus.planners.dilated import DUS
+from dus.planners.levels import Levels
 from dus.planners.ranked import Confidence, Entropy, LeftToRight, Margin, Random
 from dus.planners.revising import ReMDM, Saber
 from dus.planners.text import parse, register, registered
@@ -21,6 +22,7 @@ _REGISTRY: dict[str, type[Planner]] = {
     "eb": EntropyBounded,
     "cb": ConfidenceBounded,
     "factor": Factor,
+    "levels": Levels,
     "saber": Saber,
     "remdm": ReMDM,
     "spaced": Spaced,
@@ -39,6 +41,7 @@ __all__ = [
     "EntropyBounded",
     "Factor",
     "LeftToRight",
+    "Levels",
     "Margin",
     "Planner",
     "PlannerError",

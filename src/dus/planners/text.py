@@ -36,9 +36,9 @@ def registered() -> dict[str, type[Planner]]:
 
 
 def text_fields(planner: type[Planner]) -> dict[str, dataclasses.Field]:
-    """The fields of a planner class by their name in texts; a wrapper's `inner` is not one."""
+    """The fields of a planner class by their name in texts; a wrapper's `inner`, and what others imply, are none."""
     fields = dataclasses.fields(planner)  # type: ignore[arg-type]
-    return {field.metadata.get("text", field.name): field for field in fields if field.name != "inner"}
+    return {field.metadata.get("text", field.name): field for field in fields if field.init and field.name != "inner"}
 
 
 def unparse(planner: Planner) -> str:

@@ -1,4 +1,4 @@
-"""Exact and estimated information quantities of unmasking schedules, on sources whose every conditional is known.
+"""Exact and estimated information quantities of unmasking schedules, on known sources and on trained denoisers.
 
 All entropies, informations and divergences are in nats.
 """
@@ -6,9 +6,12 @@ All entropies, informations and divergences are in nats.
 from dus.theory.adaptive import Estimate, planner_divergence, sampled_law, true_law
 from dus.theory.best import BestSchedules, best_schedules, local_search
 from dus.theory.bound import Decay, decay
+from dus.theory.calibrate import Calibration
 from dus.theory.chains import TheoryError, mixing_rate, period, stationary
 from dus.theory.denoiser import MarkovDenoiser
 from dus.theory.entropies import all_entropies, entropy, entropy_of
+from dus.theory.fit import Fit, fits
+from dus.theory.gap import Gap, Mean, exact_gap, gaps
 from dus.theory.randoms import random_hidden, random_markov, random_variable_order
 from dus.theory.sampling import sampled_conditionals, sampled_divergence, schedule_divergence
 from dus.theory.schedules import (
@@ -21,14 +24,20 @@ from dus.theory.schedules import (
     step_gaps,
 )
 from dus.theory.sources import Source, from_tokens, hidden, markov, variable_order
+from dus.theory.texts import Texts, from_file, from_source, from_task
 
 __all__ = [
     "BestSchedules",
+    "Calibration",
     "Decay",
     "Estimate",
+    "Fit",
+    "Gap",
     "MarkovDenoiser",
+    "Mean",
     "Source",
     "StepGap",
+    "Texts",
     "TheoryError",
     "all_entropies",
     "best_schedules",
@@ -39,7 +48,13 @@ __all__ = [
     "entropy",
     "entropy_of",
     "equal_sizes",
+    "exact_gap",
+    "fits",
+    "from_file",
+    "from_source",
+    "from_task",
     "from_tokens",
+    "gaps",
     "hidden",
     "local_search",
     "markov",

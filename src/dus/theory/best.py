@@ -77,7 +77,23 @@ def best_schedules(table: NDArray[np.float64], steps: int, sizes: Sequence[int] 
     Raises:
         TheoryError: a block too long; sizes that do not fit.
     """
-    length = len(table).bit_length() - 1
+    return search(conditionals(table), float(table[-1]), steps, sizes)
+
+
+def search(
+    conditional: NDArray[np.float64], joint: float, steps: int, sizes: Sequence[int] | None = None
+) -> BestSchedules:
+    """The search of `best_schedules`, for conditional entropies that come from anywhere.
+
+    Args:
+        conditional: float64 `[2^B, B]`, `H(X_i | X_U)` in nats for each set U and position i, zero where i is in U.
+        joint: the joint entropy of the block.
+        steps, sizes: as for `best_schedules`.
+
+    Raises:
+        TheoryError: a block too long; sizes that do not fit.
+    """
+    length = conditional.shape[1]
     if length > LARGEST_BLOCK:
         raise TheoryError(
             f"the best schedule of {length} positions means 3^{length} pairs of sets: up to {LARGEST_BLOCK} positions "
@@ -87,13 +103,12 @@ def best_schedules(table: NDArray[np.float64], steps: int, sizes: Sequence[int] 
         raise TheoryError(f"{steps} groups of sizes {list(sizes)} do not make up a block of {length}")
     if steps < 1:
         raise TheoryError(f"steps is {steps}, at least 1 is needed")
-    conditional = conditionals(table)
-    cost = np.full((len(table), steps + 1), np.inf)
+    cost = np.full((len(conditional), steps + 1), np.inf)
     cost[0, 0] = 0
-    allowed = np.ones((len(table), steps), dtype=bool) if sizes is None else _allowed(length, sizes)
+    allowed = np.ones((len(cost), steps), dtype=bool) if sizes is None else _allowed(length, sizes)
     for step in range(steps):
         cost[:, step + 1] = np.where(allowed[:, step], _after(cost[:, step], conditional), np.inf)
-    return BestSchedules(cost, conditional, float(table[-1]))
+    return BestSchedules(cost, conditional, joint)
 
 
 def _after(cost: NDArray[np.float64], conditional: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -207,5 +222,5 @@ class _Cost:
                 if revealed not in self.known:
                     self.known[revealed] = self.conditional(revealed)
                 total += float(self.known[revealed][group].sum())
-                revealed += int((1 << group).sum())
+                revealed += sum(1 << place for place in group.tolist())
         return total

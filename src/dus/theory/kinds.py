@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dus.theory.randoms import random_hidden, random_markov, random_variable_order
-from dus.theory.sources import Source, from_tokens
+from dus.theory.sources import Source, from_tokens, markov
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,31 @@ KINDS = {
     )
 }
 """A strand is every second (third) position: at high rates each is a slow chain of its own. Sticky repeats itself."""
+
+FAR = {
+    kind.name: kind
+    for kind in (
+        Kind("slow topic", 2, lambda vocab, rate, seed: random_hidden(4, vocab, rate, noise=0.6, seed=seed)),
+        Kind("eight strands", 2, lambda vocab, rate, seed: strands(vocab, 8, rate)),
+    )
+}
+"""Sources whose dependence reaches far: a topic that few tokens tell of, and a copy of the token eight places back."""
+
+
+def strands(vocab: int, count: int, rate: float) -> Source:
+    """So many interleaved chains that know nothing of each other: each keeps its token, or draws any anew.
+
+    Args:
+        vocab: V.
+        count: k; the tokens of a chain are k places apart.
+        rate: the mixing rate of the whole, a token; a chain keeps its token with probability `rate^k`.
+
+    Raises:
+        TheoryError: too many contexts.
+    """
+    copied = np.eye(vocab)[np.arange(vocab**count) // vocab ** (count - 1)]
+    keep = rate**count
+    return markov(keep * copied + (1 - keep) / vocab, count, name=f"{count} strands, rate {rate:g}")
 
 
 def vowels(order: int = 4) -> Source:

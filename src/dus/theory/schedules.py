@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ class StepGap:
         return self.marginals - self.joint
 
 
-def mask_of(positions: Sequence[int]) -> int:
+def mask_of(positions: Iterable[int]) -> int:
     """A set of positions as a bit mask: bit i is position i."""
     return sum(1 << place for place in positions)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dus.theory.kinds import KINDS
-from dus.theory.report import figures, page, verdicts
+from dus.theory.report import far, figures, page, planned, verdicts
 from dus.theory.report.settings import FULL, QUICK, Extent
 from dus.theory.report.studies import (
     Comparison,
@@ -41,7 +41,8 @@ the mixing rate, the second largest eigenvalue modulus of the chain. At high ρ 
 a chain of two (three) *strands* copies the token two (three) places back, so that every second (third) position is a
 slow chain of its own.
 
-What chains cannot say: how far real text is from them, and what a trained denoiser gets wrong by itself.
+What chains cannot say: how far real text is from them, and what a trained denoiser gets wrong by itself. `dus theory
+gap`, `long` and `order` ask a denoiser for that.
 """
 
 USE = """## Your own source
@@ -107,6 +108,10 @@ def write(folder: Path, extent: Extent = FULL, tell: Callable[[str], None] = lam
     ]
     tell("context and block length")
     sections.append(page.blocks(extent, contexts(extent), blocks(extent)))
+    tell("long contexts")
+    sections.append(far.section(extent, far.study(extent)))
+    tell("schedules made from measurements")
+    sections.append(planned.section(extent, planned.study(extent)))
     tell("planners that look at predictions")
     sections.append(page.adaptive(extent, adaptive(extent)))
     tell("local search")

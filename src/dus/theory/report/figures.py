@@ -68,7 +68,9 @@ def panels(
         figure = Figure(figsize=(2.6 * columns, height * rows + 0.3))
         FigureCanvasAgg(figure)
         foot = (0.7 if curves else 0.1) / figure.get_figheight()
-        figure.subplots_adjust(0.06, foot, 0.99, 1 - 0.2 / figure.get_figheight(), 0.25, 0.95 / height)
+        figure.subplots_adjust(
+            0.62 / figure.get_figwidth(), foot, 0.99, 1 - 0.2 / figure.get_figheight(), 0.25, 0.95 / height
+        )
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, title in zip(axes, titles, strict=False):
             draw(axis, title)

@@ -22,6 +22,8 @@ class Extent:
         search_length: of the block that local search goes through.
         search_rounds: of local search, from each of two starts.
         adaptive_draws: sources of the adaptive study, whose blocks are short.
+        texts: behind what is measured as on a trained denoiser.
+        known: how many tokens before a block the longest context has.
     """
 
     command: str
@@ -36,6 +38,8 @@ class Extent:
     search_length: int
     search_rounds: int
     adaptive_draws: int
+    texts: int
+    known: int
 
 
 FULL = Extent(
@@ -51,6 +55,8 @@ FULL = Extent(
     search_length=32,
     search_rounds=150,
     adaptive_draws=5,
+    texts=64,
+    known=256,
 )
 QUICK = Extent(
     command="dus theory report --quick",
@@ -65,4 +71,6 @@ QUICK = Extent(
     search_length=8,
     search_rounds=20,
     adaptive_draws=1,
+    texts=8,
+    known=16,
 )

@@ -1,0 +1,73 @@
+"""Intervals: what the number of rows, or of cases, allows to be said."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 2000
+_CELLS = 1 << 22  # of a table of draws held at once
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with the bounds of its 95% interval; all nan where nothing was counted."""
+
+    value: float
+    low: float
+    high: float
+
+    def text(self, digits: int = 2, *, percent: bool = False) -> str:
+        """Such as `6.22 (6.20 to 6.25)` or `50% (45% to 55%)`; without bounds where a single row has none."""
+        if math.isnan(self.value):
+            return "–"
+        value, low, high = (f"{x:.{digits}{'%' if percent else 'f'}}" for x in (self.value, self.low, self.high))
+        return value if math.isnan(self.low) else f"{value} ({low} to {high})"
+
+
+def ratios(above: NDArray, below: NDArray, *, draws: int = DRAWS, seed: int = 0) -> list[Interval]:
+    """For each of K measures the ratio of two sums over rows, with its percentile bootstrap interval.
+
+        Σ_n above_nk / Σ_n below_nk,   with the rows drawn N times with replacement, `draws` times
+
+    The rows (problems) are what is drawn, because the positions of one row depend on each other.
+
+    Args:
+        above: float `[N, K]`.
+        below: float `[N, K]`, not negative; where a measure's are all zero, its interval is nan. Draws that happen to
+            hold only zeros are left out.
+        draws: of the bootstrap.
+        seed: of the draws: the same numbers give the same interval.
+    """
+    above, below = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
+    count = len(above)
+    values = _divided(above.sum(axis=0), below.sum(axis=0))
+    if count < 2:
+        return [Interval(float(value), math.nan, math.nan) for value in values]
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for some in np.array_split(np.arange(draws), -(-draws * count // _CELLS)):
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=len(some))
+        drawn.append(_divided(weights @ above, weights @ below))
+    low, high = np.full((2, len(values)), np.nan)
+    whole = np.concatenate(drawn)
+    for k in np.flatnonzero(~np.isnan(values)):
+        low[k], high[k] = np.nanpercentile(whole[:, k], [2.5, 97.5])
+    return [Interval(*(float(x) for x in triple)) for triple in zip(values, low, high, strict=True)]
+
+
+def wilson(cases: int, total: int, z: float = 1.96) -> Interval:
+    """The share `cases` / `total` with Wilson's score interval, which holds near 0 and 1 too; `z` = 1.96 gives 95%."""
+    if total == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    share = cases / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def _divided(above: NDArray, below: NDArray) -> NDArray:
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)

@@ -1,0 +1,101 @@
+"""What was measured, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dus.bench.growth import LABELS
+from dus.bench.seconds import table as split_table
+
+NOTES = """*faster*: over the first line. *first block*: seconds until it is written. *over floor*: over the same
+denoiser calls with nothing around them. *denoiser*, *planner*, *rest*: shares of the time of one run that is watched.
+*first run*: seconds of the very first one, with all that is done once. *memory*: at the peak of a run, on top of the
+weights. *agrees*: tokens equal to the first line's; with random weights, where every token is a near tie, this says
+little about quality."""
+
+
+def page(found: dict[str, Any], command: str, pictures: Sequence[str] = ()) -> str:
+    """All that `dus bench` measured.
+
+    Args:
+        found: `machine`, and `runs` (of `Bench.run`), `growth` (of `grow`) or `split` (of `where_the_seconds_go`).
+        command: that measured it.
+        pictures: file names, one for each growth.
+    """
+    machine = found["machine"]
+    setting = found["setting"]
+    made_on = ", ".join(
+        [
+            f"{machine['parameters'] / 1e6:.1f} million parameters in {machine['dtype']} on {machine['device']}",
+            f"threads: {machine['threads']}",
+            *(f"{name} {machine[name]}" for name in ("torch", "transformers")),
+        ]
+    )
+    rounds = f"Medians of {setting['repeats']} rounds in which all ways took turns, after one that was not timed."
+    parts = ["# What a generation costs", f"Made by\n\n    {command}", f"{made_on}. {rounds}"]
+    for run in found.get("runs", []):
+        parts += [_described(run["setting"]), _table(run["lines"])]
+    if "runs" in found:
+        parts.append(NOTES)
+    if "split" in found:
+        parts += [
+            _described(setting),
+            f"The last change is to cache mode `{found['split']['cache']}`.",
+            split_table(found["split"]),
+        ]
+    for number, growth in enumerate(found.get("growth", [])):
+        parts += [f"## By {LABELS[growth['axis']]}", _described(setting, growth["axis"]), _growth_table(growth)]
+        parts += [f"![Seconds and memory by {LABELS[growth['axis']]}]({pictures[number]})"] if pictures else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _described(setting: dict[str, Any], growing: str = "") -> str:
+    """What was generated, but for what grows."""
+    sizes = {
+        "batch": f"rows: {setting['batch']}",
+        "prompt": f"prompts of {setting['prompt']} random tokens",
+        "new": f"{setting['new']} tokens generated for each",
+        "block": f"blocks of {setting['block_length']}",
+    }
+    return f"Planner `{setting['planner']}`, {', '.join(text for name, text in sizes.items() if name != growing)}."
+
+
+def _table(lines: Sequence[dict[str, Any]]) -> str:
+    """A line a way; what a run did once, and weights of different sizes, where there are forms of the model."""
+    first, forms = lines[0]["seconds"], len({line["weights"] for line in lines}) > 1
+    compiled = any("compiled" in line["name"] for line in lines)
+    heads = ["", "seconds", "tokens/s", "faster", "calls", "first block", "over floor", "denoiser", "planner", "rest"]
+    heads += ["first run"] * compiled + ["weights (MB)"] * forms + ["memory (MB)", "agrees"]
+    rows = []
+    for line in lines:
+        timed = [f"{line['seconds']:.3f}", f"{line['tokens_per_second']:.0f}", f"{first / line['seconds']:.2f}×"]
+        inside = [""] * 6
+        if "nfe" in line:
+            inside = [f"{line['nfe']}", f"{line['first_block']:.3f}", f"{line['over_floor']:.3f}"]
+            inside += [f"{line[share]:.1%}" for share in ("denoiser", "planner", "rest")]
+        sizes = [f"{line['first']:.1f}"] * compiled + [_megabytes(line["weights"])] * forms
+        rows.append(
+            [f"`{line['name']}`", *timed, *inside, *sizes, _megabytes(line["memory"]), f"{line['agreement']:.0%}"]
+        )
+    return _markdown(heads, rows)
+
+
+def _growth_table(growth: dict[str, Any]) -> str:
+    """A line a value: the seconds of each way and its memory on top of the weights."""
+    names = [f"`{line['name']}`" for line in growth["points"][0]["lines"]]
+    rows = [
+        [str(point["value"])]
+        + [f"{line['seconds']:.3f} s ({_megabytes(line['memory'])} MB)" for line in point["lines"]]
+        for point in growth["points"]
+    ]
+    return _markdown([LABELS[growth["axis"]], *names], rows)
+
+
+def _megabytes(count: int | None) -> str:
+    return "?" if count is None else f"{count / 1e6:.0f}"
+
+
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

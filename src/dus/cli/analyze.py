@@ -1,0 +1,272 @@
+"""`dus analyze`: how planners spread their picks, how sure the model is of them, and where wrong answers come from."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dus.cli import InputError, options
+from dus.cli.prompts import Prompt, read_prompts, to_rows
+
+if TYPE_CHECKING:
+    from dus.analysis.tables import Table
+    from dus.analysis.traced import Traced
+    from dus.denoisers import MaskedLM
+    from dus.tasks import Problem, Task
+
+USUAL = ["dus", "confidence(like=dus)", "confidence(per_step=1)"]
+
+
+def analyze(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SOURCE]",
+            show_default=False,
+            help="A prompt (or a file of prompts, or -) to answer afresh; or a .json or .jsonl file of traces, of "
+            "--out or of generate or compare --json; or a folder of results of dus eval.",
+        ),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Answer this task's held-out problems afresh.")] = None,
+    level: Annotated[int, typer.Option(help="Difficulty of the problems.")] = 1,
+    limit: Annotated[int, typer.Option(min=1, max=2000, help="How many problems.")] = 100,
+    planner: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Of fresh answers; repeat for several.", show_default=", ".join(USUAL)),
+    ] = None,
+    block_length: Annotated[str, typer.Option(help="Of fresh answers, separated by commas.")] = "16,32",
+    out: Annotated[Path | None, typer.Option(help="Folder for tables, pictures, traces.", show_default=False)] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Say where wrong answers come from.")] = False,
+    before_end: Annotated[bool, typer.Option("--before-end", help="Count nothing behind the end token.")] = False,
+    model: options.Model = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="Masks put behind a prompt.", show_default="what the task needs; else 256")
+    ] = None,
+    eos: options.Eos = "stop",
+    chat: options.Chat = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts decoded together.")] = 64,
+    dtype: options.Dtype = "auto",
+    device: options.Device = "auto",
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+) -> None:
+    """Measure and draw which positions planners write together.
+
+    The distance of positions unmasked together, the share without a neighbour unmasked at the same step, tokens a
+    step, confidence and entropy at the moment of unmasking. With --out also pictures, among them one of a generation
+    token by token.
+    """
+    if (source is None) == (task is None):
+        raise InputError("name what to analyse: either a prompt, a file of traces or a folder of results, or --task")
+    if out is not None:
+        from dus.analysis.pictures.style import require_matplotlib
+
+        require_matplotlib()
+
+    def load() -> MaskedLM:
+        from dus.cli.loading import load_model
+
+        return load_model(model, dtype=dtype, device=device, revision=revision, trust=trust_remote_code)
+
+    path = _existing(source)
+    if path is not None and path.is_dir():
+        if errors or before_end:
+            raise InputError("results keep no traces, which --errors and --before-end read: answer afresh, with --task")
+        _tell_results(path, out)
+        return
+    runs = None if path is None else _read(path, load, model or "bundled")
+    if runs is None:
+        questions = _problems(task, level, limit) if task else _Questions(read_prompts(source or ""), 256)
+        if errors and not questions.checkable:
+            raise InputError(
+                "--errors reads worked equations: it goes with --task arithmetic, or with the traces of such a run"
+            )
+        runs = _answered(
+            questions,
+            load,
+            planners=planner or USUAL,
+            block_lengths=_lengths(block_length),
+            name=model or "bundled",
+            room=max_new_tokens,
+            chat=chat,
+            decoding={"eos": eos, "batch_size": batch_size},
+        )
+    _tell(runs, out, errors=errors, before_end=before_end)
+
+
+@dataclass(frozen=True)
+class _Questions:
+    """What is asked: prompts, the room for an answer, and the task where they are a task's."""
+
+    prompts: list[Prompt]
+    room: int
+    task: Task | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def checkable(self) -> bool:
+        """Whether every prompt has a worked solution in equations."""
+        from dus.analysis.errors import equations
+
+        return bool(self.problems) and all(equations(problem.solution) for problem in self.problems)
+
+    def judged(self, run: Traced) -> Traced:
+        """The run with worked solutions and which answers are right, if these can be checked step by step."""
+        task, solutions = self.task, [problem.solution for problem in self.problems]
+        if task is None or not self.checkable:
+            return run
+        return run.judged(solutions, lambda number, text: task.score(self.problems[number], text) == 1)
+
+
+def _as_text(prompt: Prompt) -> str:
+    """The prompt, or the last message of a chat, to be shown."""
+    return prompt.content if isinstance(prompt.content, str) else prompt.content[-1]["content"]
+
+
+def _lengths(text: str) -> list[int]:
+    try:
+        return list(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise InputError(f"--block-length takes whole numbers separated by commas, not {text!r}") from None
+
+
+def _problems(name: str, level: int, limit: int) -> _Questions:
+    from dus.tasks import get
+
+    task = get(name)
+    problems = task.held_out(level, 500 if limit <= 500 else 2000)[:limit]
+    return _Questions([Prompt(problem.question) for problem in problems], task.answer_tokens[level], task, problems)
+
+
+def _answered(
+    questions: _Questions,
+    load: Callable[[], MaskedLM],
+    *,
+    planners: list[str],
+    block_lengths: list[int],
+    name: str,
+    room: int | None,
+    chat: bool | None,
+    decoding: dict[str, Any],
+) -> list[Traced]:
+    """Fresh answers, under a progress bar; what is wrong with the settings is said before the model is loaded."""
+    from dus.decoding import Settings
+    from dus.planners import parse
+
+    decoding["max_new_tokens"] = room = questions.room if room is None else room
+    rules = list(dict.fromkeys(str(parse(text)) for text in planners))
+    for rule, length in product(rules, block_lengths):
+        Settings(rule, room, length, eos=decoding["eos"])
+    model = load()
+    rows = to_rows(model, questions.prompts, chat=chat, max_new_tokens=room)
+    texts = [_as_text(prompt) for prompt in questions.prompts]
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from dus.analysis.fresh import traced
+
+    columns = (TextColumn("planners"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    runs = []
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        progress = bar.add_task("", total=len(rules) * len(block_lengths))
+        found = traced(model, rows, texts=texts, planners=rules, block_lengths=block_lengths, name=name, **decoding)
+        for run in found:
+            runs.append(questions.judged(run))
+            bar.advance(progress)
+    return runs
+
+
+def _existing(source: str | None) -> Path | None:
+    """The file or folder that the argument names, if it is one; prompts are too long or too odd for a path."""
+    try:
+        path = Path(source or "")
+        return path if source and path.exists() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _read(path: Path, load: Callable[[], MaskedLM], name: str) -> list[Traced] | None:
+    """The traces in a file, their text read where they hold only token ids; None where it is no such file."""
+    from dus.analysis.files import is_trace, spelled
+    from dus.analysis.files import load as load_traces
+
+    if not is_trace(path):
+        return None
+    runs = load_traces(path)
+    if any(answer.tokens and not any(answer.pieces) for run in runs for answer in run.answers):
+        tokenizer = load().tokenizer
+        runs = [spelled(run, tokenizer, name) for run in runs]
+    return runs
+
+
+def _tell(runs: list[Traced], out: Path | None, *, errors: bool, before_end: bool) -> None:
+    """Print the tables, and write the folder."""
+    from dus.analysis import report
+
+    tables = report.tables(runs, errors=errors, before_end=before_end)
+    if out is not None:
+        page = report.write(out, runs, command=_command(), errors=errors, before_end=before_end)
+        typer.echo(str(page), err=True)
+    _show(tables)
+
+
+def _tell_results(folder: Path, out: Path | None) -> None:
+    """The same table from what a sweep counted, a section for each thing that its cells differ in besides."""
+    from dus.analysis import report
+    from dus.analysis.summary import Summary, counted
+    from dus.evaluation.store import Store
+
+    store = Store(folder)
+    store.record()
+    sections: dict[str, list[Summary]] = {}
+    for outcome in sorted(store.outcomes(), key=lambda outcome: (outcome.cell.block_length, outcome.cell.planner)):
+        cell = outcome.cell
+        title = f"{cell.questions}, cache {cell.cache}, end tokens: {cell.eos}"
+        title += f", temperature {cell.temperature:g}, seed {cell.seed}" if cell.temperature or cell.seed else ""
+        sections.setdefault(title, []).append(counted(cell.planner, cell.block_length, outcome.samples))
+    if not sections:
+        raise InputError(f"{folder} holds no finished cell yet")
+    if out is not None:
+        typer.echo(str(report.write_counted(out, sections, command=_command())), err=True)
+    _show(report.counted_tables(sections))
+
+
+def _show(sections: list[str | Table]) -> None:
+    """Sentences, and tables whose planners can be read whole."""
+    from rich import box
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for part in sections:
+        if isinstance(part, str):
+            console.print(Markdown(part))
+            continue
+        grid = Grid(box=box.HORIZONTALS, pad_edge=False, padding=(0, 1, 0, 0))
+        grid.add_column(part.head[0], overflow="fold")
+        for name in part.head[1:]:
+            grid.add_column(fill(name, 10), justify="right", no_wrap=True)
+        for planner, *cells in part.rows:
+            grid.add_row(Text(planner), *map(_stacked, cells))
+        console.print(grid)
+
+
+def _stacked(cell: str) -> str:
+    """`6.22 (6.20 to 6.25)` in two lines, which leaves room for the planner."""
+    value, bar, interval = cell.partition(" (")
+    return f"{value}\n{interval.rstrip(')').replace(' to ', '–')}" if bar else value
+
+
+def _command() -> str:
+    return shlex.join(["dus", *sys.argv[1:]])

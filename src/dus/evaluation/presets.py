@@ -1,0 +1,123 @@
+"""Sweeps with a name: what `dus eval` asks for where nobody says otherwise, and what the results page is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+from dus.evaluation.cells import Cell, SweepError, grid
+from dus.evaluation.questions import Questions
+
+LIKE_DUS = tuple(f"{score}(like=dus)" for score in ("confidence", "entropy", "margin", "random", "left-to-right"))
+
+
+def _bounded(loose: str, strict: str) -> tuple[str, ...]:
+    """A planner at two bounds, and at the looser one the hybrids."""
+    return strict, loose, *(f"{loose} | spaced(gap={gap})" for gap in (4, 8, 16))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a sweep varies, and how many problems a cell has.
+
+    Attributes:
+        planners: decoded at every block length.
+        once: planners that are decoded at block length 32 only: token by token, as in the paper's tables.
+        block_lengths, eos, seeds: as in `cells.grid`.
+        levels: of a task that has them.
+        limit: problems of each level.
+        max_new_tokens: room for an answer; None is what the questions give it.
+    """
+
+    planners: tuple[str, ...] = ("confidence(like=dus)", "dus")
+    once: tuple[str, ...] = (TOKEN_BY_TOKEN,)
+    block_lengths: tuple[int, ...] = (8, 16, 32)
+    eos: tuple[str, ...] = ("stop",)
+    seeds: tuple[int, ...] = (0,)
+    levels: tuple[int, ...] = (1,)
+    limit: int = 300
+    max_new_tokens: int | None = None
+
+    def cells(
+        self,
+        asked: Sequence[Questions],
+        *,
+        caches: Sequence[str] = ("none",),
+        temperature: float = 0.0,
+        batch_size: int = 64,
+    ) -> list[Cell]:
+        """The cells of the preset, token by token first; see `cells.grid`.
+
+        Raises:
+            PlannerError, GenerationError, SweepError: as there.
+        """
+        return [
+            cell
+            for planners, lengths in ((self.once, (32,)), (self.planners, self.block_lengths))
+            for cell in grid(
+                asked,
+                planners=planners,
+                block_lengths=lengths,
+                caches=caches,
+                eos=self.eos,
+                seeds=self.seeds,
+                temperature=temperature,
+                max_new_tokens=self.max_new_tokens,
+                batch_size=batch_size,
+            )
+        ]
+
+
+REPORT = Preset(
+    planners=(
+        "dus",
+        "dus | deferred(threshold=0.3)",
+        *LIKE_DUS,
+        *_bounded("eb(gamma=2)", "eb(gamma=0.1)"),
+        *_bounded("cb(tau=0.5)", "cb(tau=0.9)"),
+        "saber",
+        "remdm(steps=8)",
+    ),
+    block_lengths=(8, 16, 32, 64),
+    eos=("ignore", "stop"),
+    seeds=(0, 1, 2),
+    levels=(2,),
+    max_new_tokens=96,
+)
+ORDER = Preset(
+    planners=(
+        "dus",
+        "dus(order=entropy)",
+        "dus(order=entropy, by=mean)",
+        "dus(order=random)",
+        "dus(order=fine-to-coarse)",
+        "dus(groups=residues)",
+        "dus(order=entropy, groups=residues)",
+        "left-to-right(like=dus)",
+        "random(like=dus)",
+    ),
+    once=(),
+    levels=(2,),
+    limit=500,
+)
+PRESETS = {
+    "default": Preset(),
+    "order": ORDER,
+    "report": REPORT,
+    "report-quick": Preset(
+        planners=REPORT.planners,
+        block_lengths=(16, 32),
+        eos=REPORT.eos,
+        levels=REPORT.levels,
+        limit=64,
+        max_new_tokens=96,
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name; a SweepError that lists the known ones otherwise."""
+    if name not in PRESETS:
+        raise SweepError(f"no preset {name!r}: the presets are {', '.join(PRESETS)}")
+    return PRESETS[name]

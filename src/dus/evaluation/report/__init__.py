@@ -1,0 +1,133 @@
+"""The report of a sweep: a page, the tables as CSV, and the pictures, all from the samples on disk."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dus.evaluation.cells import SweepError
+from dus.evaluation.files import replacing
+from dus.evaluation.files import write as write_text
+from dus.evaluation.report import figures, reference, tables
+from dus.evaluation.report.aup import aups
+from dus.evaluation.report.page import page
+from dus.evaluation.report.results import MEASURES, Section, paired, sections
+from dus.evaluation.store import Store
+
+__all__ = ["write"]
+
+
+def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, references: Sequence[Path] = ()) -> Path:
+    """Write the page `out`, and into a folder beside it, of the same name without suffix, pictures and CSV files.
+
+    Args:
+        folder: of a sweep; what is finished is reported.
+        out: the page, `….md`.
+        command: that the page names as its own.
+        paper: print the published figures too.
+        references: results files of lm-eval's model `hf`; each gives a line in the pictures of the tasks it holds.
+
+    Returns:
+        The page.
+
+    Raises:
+        SweepError: there is no sweep, no finished cell, a damaged file, or no matplotlib.
+    """
+    figures.require_matplotlib()
+    if out.suffix != ".md":
+        raise SweepError(f"the report is a Markdown page: name it {out.name}.md, not {out.name}")
+    store = Store(folder)
+    record = store.record()
+    found = sections(store.outcomes())
+    if not found:
+        raise SweepError(f"{folder} has no finished cell yet")
+    compared = [one for path in references for one in reference.read(path)]
+    beside = out.with_suffix("")
+    pictures = []
+    for section, slug in zip(found, _slugs(found), strict=True):
+        stems = {result.cache: beside / f"{slug}-{result.cache}" for result in section.results}
+        for cache, stem in stems.items():
+            figures.frontier(stem, section, cache, [one for one in compared if one.task == section.questions])
+        pictures.append([f"{beside.name}/{stem.name}" for stem in stems.values()])
+    _write_csv(beside / "results.csv", _results(found))
+    _write_csv(beside / "paired.csv", _paired(found))
+    _write_csv(beside / "aup.csv", _aups(found))
+    write_text(out, page(found, record, pictures, command, paper))
+    return out
+
+
+def _slugs(found: Sequence[Section]) -> list[str]:
+    """A distinct file name for each section."""
+    slugs: list[str] = []
+    for section in found:
+        slug = re.sub(r"[^a-z0-9]+", "-", f"{section.questions} {section.eos}".lower()).strip("-")
+        slugs.append(f"{slug}-{slugs.count(slug) + 1}" if slug in slugs else slug)
+    return slugs
+
+
+def _results(found: Iterable[Section]) -> list[dict[str, object]]:
+    """A line for each planner, block length and cache mode, with every measure and its interval."""
+    lines = []
+    for section in found:
+        for result in section.results:
+            line: dict[str, object] = {
+                **_rules(section),
+                "planner": result.planner,
+                "cache": result.cache,
+                "block_length": result.block_length,
+                "seeds": " ".join(map(str, result.seeds)),
+                "seconds": result.seconds,
+            }
+            for name in ("score", *MEASURES):
+                measure = result.measures[name]
+                line |= {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
+            lines.append(line)
+    return lines
+
+
+def _paired(found: Iterable[Section]) -> list[dict[str, object]]:
+    """A line for each paired comparison."""
+    lines = []
+    for section in found:
+        for ours, theirs in tables.contests(section):
+            pair = paired(ours, theirs)
+            lines.append(
+                {
+                    **_rules(section),
+                    "planner": ours.planner,
+                    "against": theirs.planner,
+                    "cache": ours.cache,
+                    "block_length": ours.block_length,
+                    "difference": pair.difference.value,
+                    "difference_low": pair.difference.low,
+                    "difference_high": pair.difference.high,
+                    "only_ours": pair.only_ours,
+                    "only_theirs": pair.only_theirs,
+                    "p": pair.p,
+                }
+            )
+    return lines
+
+
+def _aups(found: Iterable[Section]) -> list[dict[str, object]]:
+    """A line for each planner and cache mode with its AUP."""
+    return [
+        {**_rules(section), "planner": planner, "cache": cache, "aup": area.value, "low": area.low, "high": area.high}
+        for section in found
+        if section.unit == "right"
+        for (planner, cache), area in aups(section).items()
+    ]
+
+
+def _rules(section: Section) -> dict[str, object]:
+    names = ("questions", "unit", "problems", "max_new_tokens", "eos", "temperature", "batch_size")
+    return {name: getattr(section, name) for name in names}
+
+
+def _write_csv(path: Path, lines: Sequence[dict[str, object]]) -> None:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]) if lines else [])
+        writer.writeheader()
+        writer.writerows(lines)

@@ -1,0 +1,76 @@
+"""How a planner is called and drawn: the same name, colour and place everywhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+KINDS = {  # base planner: (panel, colour), in the order of every table; colours of Okabe and Ito, then of Tol
+    "confidence": ("schedules", "#D55E00"),
+    "entropy": ("schedules", "#E69F00"),
+    "margin": ("schedules", "#CC79A7"),
+    "random": ("schedules", "#999999"),
+    "left-to-right": ("schedules", "#56B4E9"),
+    "dus": ("schedules", "#0072B2"),
+    "levels": ("schedules", "#117733"),
+    "eb": ("EB", "#009E73"),
+    "cb": ("CB", "#882255"),
+    "factor": ("CB", "#661100"),
+    "saber": ("remasking", "#332288"),
+    "remdm": ("remasking", "#AA4499"),
+}
+PANELS = {
+    "schedules": "A fixed number of calls",
+    "EB": "EB, alone and spaced",
+    "CB": "CB, alone and spaced",
+    "remasking": "Tokens taken back",
+    "other": "Other planners",
+}
+TOKEN_BY_TOKEN, SELF_CONFIDENCE, OURS = "confidence(per_step=1)", "confidence(like=dus)", "dus"
+_NAMES = {TOKEN_BY_TOKEN: "TBT", SELF_CONFIDENCE: "Conf.", OURS: "DUS"}
+_SHORT = (  # what a legend has room for
+    (r"^dus\b", "DUS"),
+    (r"^eb\(gamma=([\d.e-]+)\)", r"EB \1"),
+    (r"^cb\(tau=([\d.e-]+)\)", r"CB \1"),
+    (r"^([\w-]+)\(like=dus\)", r"\1"),
+    (r" \| spaced\(gap=(\d+)\)", r", gap \1"),
+    (r" \| deferred\(threshold=([\d.e-]+)\)", r", deferred \1"),
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a planner is shown.
+
+    Attributes:
+        label: a short name.
+        colour: of its lines.
+        panel: of the pictures.
+        place: sorts planners for tables and legends.
+    """
+
+    label: str
+    colour: str
+    panel: str
+    place: tuple[int, int, int]
+
+
+def look(planner: str) -> Look:
+    """The look of a planner, from its text."""
+    base = re.match(r"[\w-]*", planner)
+    name = base[0] if base else ""
+    panel, colour = KINDS.get(name, ("other", "#444444"))
+    kind = list(KINDS).index(name) if name in KINDS else len(KINDS)
+    if planner == TOKEN_BY_TOKEN:
+        kind, colour = -1, "#000000"
+    gap = re.search(r"spaced\(gap=(\d+)\)", planner)
+    return Look(short(planner), colour, panel, (kind, planner.count("|"), int(gap[1]) if gap else 0))
+
+
+def short(planner: str) -> str:
+    """A name that fits into a legend."""
+    if planner in _NAMES:
+        return _NAMES[planner]
+    for pattern, name in _SHORT:
+        planner = re.sub(pattern, name, planner)
+    return planner

@@ -1,0 +1,97 @@
+"""The page of a report, from its sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dus.evaluation.report import tables
+from dus.evaluation.report.results import Section
+
+LEGEND = """*TBT* is token by token, *Conf.* self-confidence with as many tokens at each step as DUS. Intervals are
+95%, by bootstrap over problems (Wilson's where every problem is solved, or none). *Calls* are denoiser calls a problem,
+the mean. *Distance* is that of positions of a block which one step unmasked together, over all pairs; *alone* are
+positions of which no neighbour was unmasked at the same step. *AUP* is the area under accuracy over tokens a call, with
+low accuracy counting less (arXiv 2601.07568), over the block lengths named. A planner that draws was run with several
+seeds, and its figures are the means. Everything is in the CSV files beside this page's pictures."""
+
+
+def page(
+    sections: Sequence[Section],
+    record: dict[str, Any],
+    pictures: Sequence[Sequence[str]],
+    command: str,
+    paper: bool,
+) -> str:
+    """The report as Markdown.
+
+    Args:
+        sections: at least one.
+        record: of the sweep.
+        pictures: for each section the addresses of its pictures, without suffix.
+        command: that made the page.
+        paper: whether to print the paper's figures.
+    """
+    parts = [
+        f"# Planners on `{record['model']['name']}`",
+        "Made by\n\n" + "\n".join(f"    {line}" for line in [*_commands(record), command]),
+        _rules(sections),
+    ]
+    if rivals := tables.accuracy(sections):
+        parts += ["## Token by token, self-confidence, DUS", rivals]
+    if spacing := tables.spacing(sections):
+        parts += ["## How far apart the tokens of a step are", spacing]
+    if paper:
+        parts += ["## As published", tables.printed()]
+    for section, shown in zip(sections, pictures, strict=True):
+        parts += _section(section, shown)
+    parts += ["## How to read this", LEGEND, "## What it was run on", circumstances(record)]
+    return "\n\n".join(parts) + "\n"
+
+
+def circumstances(record: dict[str, Any]) -> str:
+    """Model, software and machine; a line for each way in which the sessions of the sweep differ."""
+    model = record["model"]
+    lines = [f"- model `{model['name']}`, fingerprint `{model.get('fingerprint')}`, dtype {model.get('dtype')}"]
+    for session in record["sessions"]:
+        versions = ", ".join(f"{name} {number}" for name, number in session.get("versions", {}).items())
+        hardware = session.get("hardware", {})
+        devices = hardware.get("gpus") or [f"{hardware.get('cores')} cores of {hardware.get('processor')}"]
+        line = f"- {', '.join(devices)}; {session.get('engine')}; {versions}; revision `{session.get('git')}`"
+        if line not in lines:
+            lines.append(line)
+    if len(lines) > 2:
+        lines.append("- The machines or versions differ: seconds of different planners may not be comparable.")
+    return "\n".join(lines)
+
+
+def _commands(record: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(session["command"] for session in record["sessions"] if session.get("command")))
+
+
+def _rules(sections: Sequence[Section]) -> str:
+    """What is the same in all cells, and what is not."""
+    caches = sorted({result.cache for section in sections for result in section.results})
+    problems = sorted({section.problems for section in sections})
+    room = sorted({section.max_new_tokens for section in sections})
+    heat = sorted({section.temperature for section in sections})
+    batches = sorted({section.batch_size for section in sections})
+    return (
+        f"{_listed(problems)} problems a cell, {_listed(room)} new tokens, cache {_listed(caches)}, "
+        f"temperature {_listed(heat)}, batches of {_listed(batches)}."
+    )
+
+
+def _listed(values: Sequence[object]) -> str:
+    return " or ".join(f"`{value}`" if isinstance(value, str) else f"{value:g}" for value in values)
+
+
+def _section(section: Section, pictures: Sequence[str]) -> list[str]:
+    parts = [f"## {section.title[:1].upper()}{section.title[1:]}"]
+    parts += [f"![Accuracy over calls and over seconds: {section.title}]({picture}.png)" for picture in pictures]
+    parts.append(tables.everything(section))
+    if tables.contests(section):
+        parts += ["Does DUS beat self-confidence? The same problems under both:", tables.comparison(section)]
+    if section.unit == "right":
+        parts += ["Accuracy under parallelism:", tables.areas(section)]
+    return parts

@@ -1,0 +1,183 @@
+"""The tables of a report, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from dus.analysis.intervals import Interval
+from dus.evaluation.report import published
+from dus.evaluation.report.aup import aups
+from dus.evaluation.report.looks import OURS, PANELS, SELF_CONFIDENCE, TOKEN_BY_TOKEN, look
+from dus.evaluation.report.results import Result, Section, paired
+from dus.planners import DUS, Confidence, Planner, PlannerError, Wrapper, parse
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
+    """A table, numbers right-aligned: every column but the first `names`."""
+    lines = [head, ["---"] * names + ["---:"] * (len(head) - names), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def code(planner: str) -> str:
+    """A planner's text inside a table."""
+    return f"`{planner}`".replace("|", "\\|")
+
+
+def scored(score: Interval, section: Section) -> str:
+    """A score with its interval: percent where problems are solved or not, nats otherwise."""
+    if section.unit == "right":
+        return f"{score.value:.1%} ({100 * score.low:.0f}–{100 * score.high:.0f})"
+    return f"{score.value:.3f} ({score.low:.3f}–{score.high:.3f})"
+
+
+def accuracy(sections: Sequence[Section]) -> str:
+    """The paper's first table: token by token, then Conf. → DUS at each block length; empty where none was measured."""
+    lengths = sorted({one.block_length for section in sections for one in section.results if one.planner == OURS})
+    rows = []
+    for name, section, cache in _parts(sections):
+        rivals = [
+            (section.find(SELF_CONFIDENCE, cache, length), section.find(OURS, cache, length)) for length in lengths
+        ]
+        pairs = [
+            f"{_score(theirs, section)} → {_score(ours, section)}" if theirs and ours else "" for theirs, ours in rivals
+        ]
+        if any(pairs):
+            rows.append([name, _score(_token_by_token(section, cache), section), *pairs])
+    heads = [f"B = {length} (×{length / DUS().steps(length):.3g})" for length in lengths]
+    return markdown(["", "TBT", *heads], rows) if rows else ""
+
+
+def spacing(sections: Sequence[Section]) -> str:
+    """The paper's second table: distance of positions unmasked together, and isolated ones, for plain planners."""
+    measured = list(dict.fromkeys(result.planner for section in sections for result in section.results))
+    bounded = [planner for planner in measured if planner.startswith(("eb(", "cb(")) and "|" not in planner]
+    planners = [planner for planner in (OURS, SELF_CONFIDENCE, *bounded) if planner in measured]
+    rows = []
+    for name, section, cache in _parts(sections):
+        for length in section.block_lengths:
+            found = [section.find(planner, cache, length) for planner in planners]
+            if any(found):
+                rows.append([name, str(length), *map(_spaced, found)])
+    return markdown(["", "B", *(look(planner).label for planner in planners)], rows) if rows else ""
+
+
+def everything(section: Section) -> str:
+    """All planners of a section in groups, a column a block length: score with interval, and calls a problem."""
+    several = _several_caches([section])
+    lengths = section.block_lengths
+    head = ["planner", *(["cache"] if several else []), *(f"B = {length}" for length in lengths)]
+    rows: list[list[str]] = []
+    for panel, title in PANELS.items():
+        lines = {line: found for line, found in section.lines.items() if look(line[0]).panel == panel}
+        if lines:
+            rows.append([f"*{title}*", *[""] * (len(head) - 1)])
+        for (planner, cache), found in lines.items():
+            by_length = {result.block_length: result for result in found}
+            cells = [_cell(by_length.get(length), section) for length in lengths]
+            rows.append([code(planner), *([f"`{cache}`"] if several else []), *cells])
+    return markdown(head, rows, names=2 if several else 1)
+
+
+def areas(section: Section) -> str:
+    """AUP of each planner, with the block lengths that it is made of."""
+    several = _several_caches([section])
+    rows = []
+    for (planner, cache), area in aups(section).items():
+        lengths = ", ".join(str(result.block_length) for result in section.lines[planner, cache])
+        rows.append([code(planner), *([f"`{cache}`"] if several else []), lengths, area.text(1)])
+    head = ["planner", *(["cache"] if several else []), "B", "AUP"]
+    return markdown(head, rows, names=len(head) - 1)
+
+
+def contests(section: Section) -> list[tuple[Result, Result]]:
+    """DUS in each form, and self-confidence with the same counts, at each block length and cache mode."""
+    found = []
+    for result in section.results:
+        rival = _rival(result.planner)
+        other = section.find(rival, result.cache, result.block_length) if rival else None
+        if other is not None:
+            found.append((result, other))
+    return found
+
+
+def comparison(section: Section) -> str:
+    """Whether DUS beats self-confidence: the paired difference, and McNemar's test where it applies."""
+    rows = []
+    for ours, theirs in contests(section):
+        pair = paired(ours, theirs)
+        apart = pair.difference.text(1, percent=True) if section.unit == "right" else pair.difference.text(3)
+        counts = ["", "", ""] if pair.p is None else [str(pair.only_ours), str(pair.only_theirs), f"{pair.p:.2g}"]
+        rows.append(
+            [code(ours.planner), code(theirs.planner), f"`{ours.cache}`", str(ours.block_length), apart, *counts]
+        )
+    head = [
+        "planner",
+        "against",
+        "cache",
+        "B",
+        "better by" if section.unit == "right" else "nats more",
+        "only it solves",
+        "only the other",
+        "McNemar's p",
+    ]
+    return markdown(head, rows, names=3)
+
+
+def printed() -> str:
+    """The paper's own figures, in the layout of the tables above."""
+    rows = [
+        [f"{data}, {model}", f"{tbt}", *(f"{theirs} → {ours}" for theirs, ours in pairs)]
+        for (data, model), (tbt, pairs) in published.ACCURACY.items()
+    ]
+    heads = [f"B = {length} (×{length / DUS().steps(length):.3g})" for length in published.BLOCKS]
+    distances = [[data, str(length), *map(str, far)] for (data, length), far in published.DISTANCE.items()]
+    first = markdown(["Conf. → DUS, %", "TBT", *heads], rows)
+    second = markdown(["distance", "B", *published.SPACED_PLANNERS], distances)
+    return f"{first}\n\n{second}\n\n{published.NOTES}"
+
+
+def _parts(sections: Sequence[Section]) -> Iterator[tuple[str, Section, str]]:
+    """Each section in each cache mode, with a name for it."""
+    several = _several_caches(sections)
+    for section in sections:
+        for cache in sorted({result.cache for result in section.results}):
+            yield section.title + (f", cache {cache}" if several else ""), section, cache
+
+
+def _several_caches(sections: Sequence[Section]) -> bool:
+    return len({result.cache for section in sections for result in section.results}) > 1
+
+
+def _token_by_token(section: Section, cache: str) -> Result | None:
+    """Token by token: in blocks of 32 if that was measured, else in the longest."""
+    found = section.lines.get((TOKEN_BY_TOKEN, cache), [])
+    return min(found, key=lambda result: (result.block_length != 32, -result.block_length), default=None)
+
+
+def _score(result: Result | None, section: Section) -> str:
+    return scored(result.measures["score"], section) if result else ""
+
+
+def _cell(result: Result | None, section: Section) -> str:
+    if result is None:
+        return ""
+    return f"{_score(result, section)}, {result.measures['nfe'].value:.1f} calls"
+
+
+def _spaced(result: Result | None) -> str:
+    if result is None:
+        return ""
+    far, alone = result.measures["distance"], result.measures["isolated"]
+    distance = f"{far.value:.1f} ({far.low:.1f}–{far.high:.1f})" if result.counts["pairs"].any() else "–"
+    return f"{distance}; {alone.value:.0%} ({100 * alone.low:.0f}–{100 * alone.high:.0f}) alone"
+
+
+def _rival(planner: str) -> str | None:
+    """Self-confidence with the counts of the DUS planner inside; None where there is none of known counts."""
+    try:
+        rule: Planner = parse(planner)
+    except PlannerError:  # a planner that the user registered elsewhere
+        return None
+    while isinstance(rule, Wrapper):
+        rule = rule.inner
+    return str(Confidence(like=rule)) if isinstance(rule, DUS) and rule.scheduled else None

@@ -1,0 +1,180 @@
+"""A sweep on disk: a record, a file of JSON lines for each finished cell, and the shards of those under way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dus.evaluation.cells import Cell, SweepError
+from dus.evaluation.engine import Answered, Shard
+from dus.evaluation.files import write
+from dus.tasks.base import Unit
+
+COUNTS = ("nfe", "useful", "written", "distance", "pairs", "isolated", "unmasked")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell.
+
+    Attributes:
+        cell: the cell.
+        unit: of the scores.
+        samples: for each prompt, in the order of the questions, its `index`, the `prompt`, what is right (`answer`;
+            None where the questions do not say), the `text`, its `score`, and the counts of `engine.Answer`.
+        seconds: of decoding, for each shard; shards may have been decoded side by side.
+    """
+
+    cell: Cell
+    unit: Unit
+    samples: list[dict[str, Any]]
+    seconds: list[float]
+
+
+class Store:
+    """The folder of a sweep. Files appear when they are whole, so that whatever is there can be relied on.
+
+    Args:
+        folder: made when the first thing is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cells, self.shards = folder / "cells", folder / "shards"
+
+    def begin(self, model: dict[str, Any], session: dict[str, Any]) -> None:
+        """Note what is about to happen.
+
+        Args:
+            model: what answers; a folder holds the answers of one model.
+            session: the circumstances.
+
+        Raises:
+            SweepError: where the folder holds another model's answers.
+        """
+        record: dict[str, Any] = {"model": model, "sessions": []}
+        if (self.folder / "record.json").exists():
+            record = self.record()
+        for key in sorted(model.keys() | record["model"].keys()):
+            there, here = record["model"].get(key), model.get(key)
+            if there != here:
+                raise SweepError(
+                    f"{self.folder} holds the answers of another model ({key} {there}, not {here}): name another folder"
+                )
+        record["sessions"].append(session)
+        write(self.folder / "record.json", json.dumps(record, indent=1))
+
+    def record(self) -> dict[str, Any]:
+        """`model`, and `sessions`: for each start of the sweep its circumstances.
+
+        Raises:
+            SweepError: where there is no record, or a damaged one.
+        """
+        path = self.folder / "record.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if not (isinstance(record["model"], dict) and isinstance(record["sessions"], list)):
+                raise TypeError("no model or no sessions")
+        except FileNotFoundError:
+            raise SweepError(f"{self.folder} holds no sweep: there is no record.json") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise SweepError(f"{path} is damaged ({error}), and without it nobody knows which model answered") from None
+        return record
+
+    def has(self, cell: Cell) -> bool:
+        """Whether the cell is finished."""
+        return self._cell(cell).exists()
+
+    def missing(self, cell: Cell) -> set[int]:
+        """The numbers of the shards that are still to be decoded."""
+        return {number for number in range(cell.shards) if not self._shard(cell, number).exists()}
+
+    def keep(self, shard: Shard, answered: Answered, scores: list[float], answers: list[str | None]) -> None:
+        """Write a shard.
+
+        Args:
+            shard, answered: what was asked, and what came of it.
+            scores: of the texts.
+            answers: what is right.
+        """
+        found = zip(shard.indices, shard.prompts, answers, scores, answered.answers, strict=True)
+        samples = [
+            {"index": index, "prompt": prompt, "answer": answer, "score": score, **asdict(given)}
+            for index, prompt, answer, score, given in found
+        ]
+        write(
+            self._shard(shard.cell, shard.number), json.dumps({"seconds": answered.seconds, "samples": samples}) + "\n"
+        )
+
+    def finish(self, cell: Cell, unit: Unit) -> Outcome:
+        """Turn the shards of a cell, all of them there, into the file of the cell."""
+        parts = [self._read_shard(cell, number) for number in range(cell.shards)]
+        samples = sorted((sample for part in parts for sample in part["samples"]), key=lambda sample: sample["index"])
+        outcome = Outcome(cell, unit, samples, [part["seconds"] for part in parts])
+        head = {"cell": asdict(cell), "unit": unit, "seconds": outcome.seconds}
+        write(self._cell(cell), "".join(json.dumps(line) + "\n" for line in (head, *samples)))
+        self.drop_shards(cell)
+        return outcome
+
+    def drop_shards(self, cell: Cell) -> None:
+        """Remove the shards of a finished cell."""
+        for number in range(cell.shards):
+            self._shard(cell, number).unlink(missing_ok=True)
+
+    def read(self, cell: Cell) -> Outcome:
+        """A finished cell.
+
+        Raises:
+            SweepError: where its file is damaged.
+        """
+        return _read_cell(self._cell(cell))
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """All finished cells, in no particular order.
+
+        Raises:
+            SweepError: where a file is damaged.
+        """
+        for path in sorted(self.cells.glob("*.jsonl")):
+            yield _read_cell(path)
+
+    def _cell(self, cell: Cell) -> Path:
+        return self.cells / f"{cell.name}.jsonl"
+
+    def _shard(self, cell: Cell, number: int) -> Path:
+        return self.shards / f"{cell.name}-{number:04}.json"
+
+    def _read_shard(self, cell: Cell, number: int) -> dict[str, Any]:
+        path = self._shard(cell, number)
+        try:
+            part = json.loads(path.read_text(encoding="utf-8"))
+            _check(part["samples"], [part["seconds"]])
+        except (ValueError, TypeError, KeyError) as error:
+            raise SweepError(f"{path} is damaged ({error}): delete it, and the sweep decodes it again") from None
+        return part
+
+
+def _read_cell(path: Path) -> Outcome:
+    try:
+        head, *samples = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        cell = Cell(**head["cell"])
+        _check(samples, head["seconds"])
+        if cell.name != path.stem:
+            raise ValueError("its name is another cell's")
+        if [sample["index"] for sample in samples] != list(range(cell.problems)):
+            raise ValueError(f"it holds {len(samples)} answers to {cell.problems} prompts, or not in their order")
+        return Outcome(cell, head["unit"], samples, head["seconds"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise SweepError(f"{path} is damaged ({error}): delete it, and the sweep decodes it again") from None
+
+
+def _check(samples: list[dict[str, Any]], seconds: list[float]) -> None:
+    """Raise ValueError, TypeError or KeyError where something is missing, or is no number."""
+    numbers = [value for sample in samples for value in (sample["score"], *(sample[name] for name in COUNTS))]
+    sum([*numbers, *seconds])
+    for sample in samples:
+        if not isinstance(sample["text"], str) or not isinstance(sample["prompt"], str):
+            raise TypeError("a text is missing")

@@ -1,0 +1,145 @@
+"""Any fixed schedule, given as the positions of each step: in a file, as `dus calibrate` writes it, or in the text."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dus.planners.base import BlockState, PlannerError, Schedule, require
+
+LARGEST_FILE = 1 << 20
+"""Bytes of a file of levels; what is larger is something else."""
+
+
+@dataclass(frozen=True)
+class Levels(Schedule):
+    """The positions of each step as somebody wrote them down, such as `dus calibrate` for one model.
+
+        I_t = level t of the list,   t = 1, 2, …
+
+    The levels hold each offset 0, 1, …, B - 1 of a block once, and belong to blocks of B positions. A shorter block, as
+    the last one of an answer may be, takes the levels without what lies beyond its end, and no step for a level
+    that has nothing left; a longer one is an error. A position held back by another rule is wanted again at the very
+    next step.
+
+    Attributes:
+        file: a JSON file, an object with `block_length` and `levels` (lists of offsets from 0); what else it holds is
+            not read. It is read once, when the planner is made.
+        groups: the levels themselves, offsets separated by spaces and levels by slashes: `0 2/1 3`.
+    """
+
+    file: str | None = None
+    groups: str | None = None
+    levels: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        require(
+            (self.file is None) != (self.groups is None),
+            "levels: it takes file=…, a file that dus calibrate wrote, or groups=…, as in '0 2/1 3'",
+        )
+        levels = _read(self.file) if self.file is not None else _parsed(self.groups or "")
+        object.__setattr__(self, "levels", levels)
+
+    @property
+    def block_length(self) -> int:
+        """B, the length of the blocks that the levels are for."""
+        return sum(len(level) for level in self.levels)
+
+    def steps(self, block_length: int) -> int:
+        """The number of levels that have a position in a block of this length."""
+        self._require(block_length)
+        return sum(min(level) < block_length for level in self.levels)
+
+    def wanted(self, block: BlockState) -> Tensor:
+        """Bool `[N, B]`: the masked positions whose level has its turn, or had it."""
+        return block.masked & (self.turn(block) <= block.step[:, None])
+
+    def turn(self, block: BlockState) -> Tensor:
+        """Int64 `[N, B]`: the step at which each position is due where nothing is held back."""
+        width = block.masked.shape[1]
+        self._require(width)
+        level_of = torch.empty(self.block_length, dtype=torch.long)
+        for number, level in enumerate(self.levels):
+            level_of[list(level)] = number
+        first = torch.tensor([min(level) for level in self.levels], device=block.length.device)
+        met = (first < block.length[:, None]).long()
+        return (met.cumsum(dim=1) - 1).clamp(min=0)[:, level_of[:width].to(block.length.device)]
+
+    def _require(self, block_length: int) -> None:
+        require(
+            block_length <= self.block_length,
+            f"levels: these are for blocks of {self.block_length} positions, not of {block_length}: "
+            f"decode with block_length={self.block_length} or less",
+        )
+
+
+def write_levels(path: Path, levels: Iterable[Iterable[int]], about: Mapping[str, object]) -> None:
+    """Write levels to a file that `levels(file=…)` reads; it appears when it is whole.
+
+    Args:
+        path: where to.
+        levels: the offsets of each step.
+        about: where they come from, for whoever opens the file.
+
+    Raises:
+        PlannerError: levels that are no partition of a block.
+    """
+    checked = _checked([sorted(level) for level in levels], "these levels")
+    lines = ",\n  ".join(json.dumps(level) for level in checked)
+    origin = json.dumps(dict(about), ensure_ascii=False)
+    text = f'{{\n "block_length": {sum(map(len, checked))},\n "levels": [\n  {lines}\n ],\n "about": {origin}\n}}\n'
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _read(name: str) -> tuple[tuple[int, ...], ...]:
+    """The levels in a file."""
+    path, source = Path(name), f"levels: {name}"
+    require(path.is_file(), f"{source} is no file; dus calibrate writes one")
+    require(path.stat().st_size <= LARGEST_FILE, f"{source} is too large for a file of levels")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise PlannerError(f"{source} is no JSON: {type(error).__name__}") from None
+    whole = isinstance(record, dict) and {"block_length", "levels"} <= record.keys()
+    require(whole, f"{source} is no file of levels: it needs an object with block_length and levels")
+    levels = _checked(record["levels"], source)
+    length = sum(map(len, levels))
+    require(
+        record["block_length"] == length,
+        f"{source} says a block of {record['block_length']}, but its levels hold {length} positions",
+    )
+    return levels
+
+
+def _parsed(text: str) -> tuple[tuple[int, ...], ...]:
+    """The levels of a text such as `0 2/1 3`."""
+    try:
+        levels = [[int(offset) for offset in level.split()] for level in text.split("/")]
+    except ValueError:
+        raise PlannerError(f"levels: groups is {text!r}, but has to be whole numbers, as in '0 2/1 3'") from None
+    return _checked(levels, "levels: groups")
+
+
+def _checked(levels: object, source: str) -> tuple[tuple[int, ...], ...]:
+    """The levels, known to hold each offset 0, 1, …, B - 1 once."""
+    lists = isinstance(levels, list) and all(isinstance(level, list) and level for level in levels)
+    require(lists, f"{source} has to be a list of levels, each a list of at least one offset")
+    assert isinstance(levels, list)
+    offsets = [offset for level in levels for offset in level]
+    require(all(type(offset) is int for offset in offsets), f"{source} holds an offset that is no whole number")
+    twice = next((offset for offset, count in Counter(offsets).items() if count > 1), None)
+    require(twice is None, f"{source} holds the offset {twice} twice")
+    missing = next((offset for offset in range(len(offsets)) if offset not in set(offsets)), None)
+    require(
+        missing is None,
+        f"{source} lacks the offset {missing}: a block of {len(offsets)} has the offsets 0 to {len(offsets) - 1}",
+    )
+    return tuple(tuple(sorted(level)) for level in levels)

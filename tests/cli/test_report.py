@@ -1,0 +1,35 @@
+"""dus report: a page beside its pictures and tables."""
+
+import pytest
+
+
+@pytest.fixture
+def swept(good, tmp_path):
+    """A small sweep on the bundled model."""
+    planners = ["--planner", "dus", "--planner", "confidence(like=dus)"]
+    good("eval", "--out", tmp_path / "sweep", "--limit", 3, "--max-new-tokens", 8, *planners, "--block-length", "4,8")
+    return tmp_path / "sweep"
+
+
+def test_a_page_with_pictures_and_tables(good, swept, tmp_path):
+    said = good("report", swept, "--paper", "--out", tmp_path / "docs" / "planners.md")
+    assert said.strip() == str(tmp_path / "docs" / "planners.md")
+    text = (tmp_path / "docs" / "planners.md").read_text()
+    assert "    dus " in text
+    assert "As published" in text
+    names = {path.name for path in (tmp_path / "docs" / "planners").iterdir()}
+    stem = "arithmetic-level-1-stop-none"
+    assert names == {f"{stem}.png", f"{stem}.svg", "results.csv", "paired.csv", "aup.csv"}
+    assert f"(planners/{stem}.png)" in text
+
+
+def test_without_options_it_lies_in_the_folder(good, swept):
+    good("report", swept)
+    assert (swept / "report.md").exists()
+    assert "As published" not in (swept / "report.md").read_text()
+
+
+def test_what_is_no_sweep_is_refused(dus, tmp_path):
+    code, out, err = dus("report", tmp_path)
+    assert (code, out) == (2, "")
+    assert "holds no sweep" in err

@@ -1,0 +1,68 @@
+"""Eight-bit weights: what they take, how near the logits stay, and what is refused."""
+
+import pytest
+import torch
+
+import dus
+from dus.denoisers import DenoiserError, load, quantized
+from dus.denoisers.quantized import weight_bytes
+
+
+def rounded(weight):
+    """A weight through 256 levels a row, between minus and plus its largest magnitude: the reference."""
+    scale = weight.abs().amax(dim=1, keepdim=True) / 127.5
+    return (weight / scale).round().clamp(-128, 127) * scale
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return {name: load(dtype="float32", device="cpu", quantize=name) for name in (None, "int8")}
+
+
+def test_a_layer_computes_with_weights_rounded_row_by_row(folder):
+    plain, eight = (load(folder, dtype="float32", device="cpu", quantize=name) for name in (None, "int8"))
+    drawn = torch.Generator().manual_seed(0)
+    for name in ("self_attn.q_proj", "self_attn.o_proj", "mlp.down_proj"):
+        weight = plain.model.get_submodule(f"model.layers.1.{name}").weight
+        given = torch.randn(50, weight.shape[1], generator=drawn)
+        got, expected = eight.model.get_submodule(f"model.layers.1.{name}")(given), given @ rounded(weight).T
+        off = (expected - given @ weight.T).norm() / expected.norm()
+        assert 2e-3 < off < 2e-2
+        assert (got - expected).norm() / expected.norm() < 2e-3  # what lies between two levels may go to either
+    for name in ("lm_head.weight", "model.embed_tokens.weight", "model.norm.weight"):
+        assert torch.equal(eight.model.get_parameter(name), plain.model.get_parameter(name))
+
+
+def test_linear_layers_take_a_byte_a_weight_and_nothing_else_changes(folder):
+    plain, eight = (load(folder, dtype="bfloat16", device="cpu", quantize=name) for name in (None, "int8"))
+    assert eight.dtype is torch.bfloat16
+    linear = [layer for layer in plain.body.modules() if isinstance(layer, torch.nn.Linear)]
+    saved = sum(layer.weight.numel() for layer in linear)
+    added = sum(layer.out_features * 5 for layer in linear)  # a scale and a zero point for each row
+    assert weight_bytes(plain.model) - weight_bytes(eight.model) == saved - added
+    assert weight_bytes(plain.model) >= 2 * sum(weights.numel() for weights in plain.model.parameters())
+
+
+def test_logits_of_the_bundled_model_stay_near(bundled):
+    canvas = torch.randint(2, 998, (4, 60), generator=torch.Generator().manual_seed(0))
+    plain, eight = (model.logits(canvas, read=torch.arange(60)) for model in bundled.values())
+    assert 1e-5 < float((plain - eight).norm() / plain.norm()) < 0.02
+
+
+@pytest.mark.parametrize("cache", ["none", "touched"])
+def test_the_bundled_model_writes_mostly_the_same_tokens(bundled, cache):
+    prompts = [f"Tom has {count} apples and buys 7 more. How many apples does Tom have now?" for count in range(3, 19)]
+    asked = {"max_new_tokens": 32, "block_length": 16, "eos": "ignore", "cache": cache, "scores": False}
+    plain, eight = (dus.generate(model, prompts, **asked) for model in bundled.values())
+    same = [(one == other).float().mean() for one, other in zip(plain.tokens, eight.tokens, strict=True)]
+    assert float(torch.stack(same).mean()) > 0.9
+
+
+def test_what_is_refused(folder, monkeypatch):
+    with pytest.raises(DenoiserError, match="quantize is 'int3', known are int8"):
+        load(folder, quantize="int3")
+    with pytest.raises(DenoiserError, match="say the same twice"):
+        load(folder, quantize="int8", quantization_config=quantized.quantization("int8"))
+    monkeypatch.setattr(quantized, "find_spec", lambda name: None)
+    with pytest.raises(DenoiserError, match=r"quantize='int8' needs torchao: pip install 'dus\[quantize\]'"):
+        load(folder, quantize="int8")
