@@ -72,7 +72,7 @@ def _drawn(section: Section, cache: str, references: Sequence[Reference]) -> Fig
     shown = {panel: [name for name in lines if name in own[panel] or name in EVERYWHERE] for panel in own if own[panel]}
     foot = 0.6 + 0.19 * (max(map(len, shown.values())) + len(references))  # inches, for the legends
     height = 2 * 2.7 + foot
-    figure = Figure(figsize=(0.5 + 3.1 * len(shown), height))
+    figure = Figure(figsize=(max(5.2, 0.5 + 3.1 * len(shown)), height))
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(shown), sharey=True, sharex="row", squeeze=False)
     figure.subplots_adjust(0.75 / figure.get_figwidth(), foot / height, 0.99, 1 - 0.3 / height, 0.08, 0.25)
@@ -88,6 +88,9 @@ def _drawn(section: Section, cache: str, references: Sequence[Reference]) -> Fig
             handlelength=3,
         )
     for axis in axes[:, 0]:
+        low, high = axis.get_xlim()
+        middle = (low * high) ** 0.5
+        axis.set_xlim(min(low, middle / 2.2), max(high, middle * 2.2))  # two octaves, for less would have no tick
         axis.set_ylabel("right answers, %" if section.unit == "right" else "nats a token, less is better")
     return figure
 
