@@ -76,7 +76,7 @@ def draw(path: Path, growth: dict[str, Any]) -> None:
     """
     from dus.analysis.pictures.style import tiles
 
-    panels = [("seconds", "seconds of a generation"), ("memory", "memory on top of the weights (MB)")]
+    panels = [("seconds", "seconds of a generation"), ("memory", "memory over the weights (MB)")]
     known = all(line["memory"] is not None for point in growth["points"] for line in point["lines"])
     with tiles(path, 2 if known else 1, 3.4, 2.9) as axes:
         for axis, (quantity, title) in zip(axes, panels, strict=False):
@@ -87,6 +87,8 @@ def draw(path: Path, growth: dict[str, Any]) -> None:
 
 def _curves(axis: Axes, growth: dict[str, Any], quantity: str) -> None:
     """One quantity of each way."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     from dus.analysis.pictures.style import colours
 
     values = [point["value"] for point in growth["points"]]
@@ -96,6 +98,10 @@ def _curves(axis: Axes, growth: dict[str, Any], quantity: str) -> None:
         found = [point["lines"][number][quantity] / (1e6 if quantity == "memory" else 1) for point in growth["points"]]
         axis.plot(values, found, marker="o", markersize=3.5, color=colour[name], label=name)
     axis.set_xscale("log", base=2)
-    axis.set_yscale("log" if quantity == "seconds" else "linear")
+    if quantity == "seconds":
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")  # its own would be formulas, which pictures here do not read
+        axis.yaxis.set_minor_locator(NullLocator())
     axis.set_xticks(values, [str(value) for value in values])
     axis.set_xlabel(LABELS[growth["axis"]])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dus.cli import InputError
-from dus.cli.options import Device, Dtype, Model
+from dus.cli.options import Device, Dtype, Model, Quantize
 
 if TYPE_CHECKING:
     from dus.evaluation import Engine, Outcome, Questions
@@ -58,6 +58,7 @@ def evaluate(
         typer.Option("--chat/--no-chat", help="Put prompts in the chat template.", show_default="for tasks of our own"),
     ] = None,
     dtype: Dtype = "auto",
+    quantize: Quantize = None,
     device: Device = "auto",
     confirm_run_unsafe_code: Annotated[
         bool,
@@ -88,8 +89,8 @@ def evaluate(
     cells = chosen.cells(asked, caches=_words(cache), temperature=temperature, batch_size=batch_size)
     check_consent(asked, confirm_run_unsafe_code)
     store = Store(out)
-    with _engine(engine, workers, model, dtype, device) as able:
-        store.begin(_identity(model, dtype), _session(engine, workers))
+    with _engine(engine, workers, model, dtype, device, quantize) as able:
+        store.begin(_identity(model, dtype, quantize), _session(engine, workers))
         with SweepBar(cells, store) as bar:
             outcomes = list(sweep(able, asked, cells, store, run_code=confirm_run_unsafe_code, tell=bar))
     _show(outcomes, out)
@@ -122,12 +123,12 @@ def _asked(
 
 
 def _engine(
-    engine: str, workers: int | None, model: str | None, dtype: str, device: str
+    engine: str, workers: int | None, model: str | None, dtype: str, device: str, quantize: str | None
 ) -> AbstractContextManager[Engine]:
     from dus.cli.loading import load_model
     from dus.evaluation import Local
 
-    load = partial(load_model, model, dtype=dtype, device=device)
+    load = partial(load_model, model, dtype=dtype, device=device, quantize=quantize)
     if engine == "ray":
         from dus.integrations.ray import RayEngine
 
@@ -137,13 +138,15 @@ def _engine(
     return nullcontext(Local(load))
 
 
-def _identity(model: str | None, dtype: str) -> dict[str, Any]:
+def _identity(model: str | None, dtype: str, quantize: str | None) -> dict[str, Any]:
     """What has to be the same of all answers in a folder."""
     from dus.denoisers.files import checkpoint_folder
     from dus.evaluation.record import fingerprint
 
     folder = checkpoint_folder(model, None, code=False)
-    return {"name": model or "bundled", "fingerprint": fingerprint(folder), "dtype": dtype}
+    name = f"{model or 'bundled'} ({quantize})" if quantize else model or "bundled"
+    found = {"name": name, "fingerprint": fingerprint(folder), "dtype": dtype}
+    return found | {"quantize": quantize} if quantize else found
 
 
 def _session(engine: str, workers: int | None) -> dict[str, Any]:
