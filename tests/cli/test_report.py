@@ -15,7 +15,7 @@ def test_a_page_with_pictures_and_tables(good, swept, tmp_path):
     said = good("report", swept, "--paper", "--out", tmp_path / "docs" / "planners.md")
     assert said.strip() == str(tmp_path / "docs" / "planners.md")
     text = (tmp_path / "docs" / "planners.md").read_text()
-    assert "    dus " in text
+    assert "Made by\n\n    dus" in text
     assert "As published" in text
     names = {path.name for path in (tmp_path / "docs" / "planners").iterdir()}
     stem = "arithmetic-level-1-stop-none"
