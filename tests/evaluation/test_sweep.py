@@ -13,7 +13,7 @@ import pytest
 from dus.analysis.spacing import spacing
 from dus.decoding import generate
 from dus.evaluation import Local, Store, SweepError, grid, sweep
-from dus.evaluation.engine import shards
+from dus.evaluation.engine import decode, shards
 
 from .tiny import Counting, asked, swept, tiny
 
@@ -61,6 +61,19 @@ def test_shards_hold_every_prompt_once_those_of_similar_length_together():
     assert [len(part.indices) for part in parts] == [4, 4, 3]
     lengths = [len(prompt) for part in parts for prompt in part.prompts]
     assert lengths == sorted(lengths)
+
+
+def test_prompts_that_are_too_long_lose_their_beginnings_and_say_so():
+    model = tiny()
+    model.max_length = 15
+    questions = asked()
+    cell = next(iter(grid([questions], planners=["dus"], block_lengths=[4], batch_size=11)))
+    (shard,) = shards(cell, questions)
+    assert {len(prompt) > 3 for prompt in shard.prompts} == {True, False}
+    with pytest.warns(UserWarning, match="a context of 15 tokens holds 12 new ones and 3 of a prompt"):
+        found = decode(model, shard)
+    cut = replace(shard, prompts=tuple(prompt[-3:] for prompt in shard.prompts))
+    assert [answer.text for answer in found.answers] == [answer.text for answer in decode(model, cut).answers]
 
 
 class Backwards:

@@ -1,15 +1,13 @@
 import ast
 import random
 import re
-import subprocess
-import sys
 from itertools import islice
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError, generated
+from dus.tasks import LEVELS, Problem
 from dus.tasks.code import Code, unfenced
 from dus.tasks.code.forms import INTS
 from dus.tasks.code.inputs import draw
@@ -17,7 +15,6 @@ from dus.tasks.code.lists import NUMBERS, WORDS
 from dus.tasks.code.operations import CHECKS, TEXTS
 
 TASK = Code()
-DIGESTS = {1: "5c65eb9be2732af4", 2: "60dd782248ecd1e6", 3: "00ef9053b6121a9e"}
 OPERATIONS = (*INTS, *CHECKS, *TEXTS, *NUMBERS, *WORDS)
 
 problems = st.builds(
@@ -180,54 +177,6 @@ def test_the_tests_tell_a_wrong_constant_or_operator_from_the_right_one(level):
     assert missed <= 0.01 * caught
 
 
-@given(st.sampled_from(LEVELS), st.integers())
-@settings(max_examples=20, deadline=None)
-def test_the_same_seed_gives_the_same_problems(level, seed):
-    assert list(islice(TASK.problems(level, seed), 20)) == list(islice(TASK.problems(level, seed), 20))
-
-
-def test_other_seeds_give_other_problems():
-    first = {p.question for p in islice(TASK.problems(2, 1), 500)}
-    second = {p.question for p in islice(TASK.problems(2, 2), 500)}
-    assert len(first & second) < 5
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_training_problems_share_no_question_with_any_held_out_set(level):
-    held_out = {p.question for other in LEVELS for p in TASK.held_out(other, max(HELD_OUT_SIZES))}
-    trained = {p.question for seed in range(2) for p in islice(TASK.problems(level, seed), 1500)}
-    assert not held_out & trained
-
-
-def test_the_stream_would_meet_held_out_questions_if_it_did_not_skip_them(monkeypatch):
-    stream = list(islice(TASK.problems(1, 3), 50))
-    met = frozenset({stream[0].question, stream[17].question})
-    monkeypatch.setattr(generated, "held_out_questions", lambda task: met)
-    assert [p for p in stream if p.question not in met] == list(islice(TASK.problems(1, 3), 48))
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_held_out_sets_are_fixed_distinct_and_nested(level):
-    small, large = (TASK.held_out(level, size) for size in HELD_OUT_SIZES)
-    assert (len(small), len(large)) == HELD_OUT_SIZES
-    assert large[: len(small)] == small
-    assert len({p.question for p in large}) == len(large)
-    assert {p.level for p in large} == {level}
-
-
-DIGEST = """
-import hashlib
-from dus.tasks.code import Code
-print(*(hashlib.sha256(repr(Code().held_out(n, 2000)).encode()).hexdigest()[:16] for n in (1, 2, 3)))
-"""
-
-
-def test_the_held_out_sets_are_the_ones_that_results_were_measured_on_in_any_process():
-    run = [sys.executable, "-c", DIGEST]
-    printed = subprocess.run(run, env={"PYTHONHASHSEED": "7"}, capture_output=True, text=True, check=True).stdout
-    assert dict(zip(LEVELS, printed.split(), strict=True)) == DIGESTS
-
-
 @pytest.mark.parametrize(
     ("text", "program"),
     [
@@ -257,7 +206,6 @@ PROBLEM = Problem("Write f(n) that doubles n.", "def f(n):\n    return n * 2", "
     ],
 )
 def test_any_right_program_scores(text):
-    pytest.importorskip("dus.tasks.sandbox")
     assert TASK.score(PROBLEM, text) == 1
 
 
@@ -271,19 +219,11 @@ def test_any_right_program_scores(text):
     ],
 )  # fmt: skip
 def test_wrong_and_hostile_programs_score_nothing(text):
-    pytest.importorskip("dus.tasks.sandbox")
     assert TASK.score(PROBLEM, text) == 0
 
 
 def test_some_held_out_solutions_pass_in_the_sandbox():
-    pytest.importorskip("dus.tasks.sandbox")
     for level in LEVELS:
         for problem in TASK.held_out(level)[:3]:
             assert TASK.score(problem, problem.solution) == 1
             assert TASK.score(problem, problem.solution.replace("return ", "return None or not ")) == 0
-
-
-@pytest.mark.parametrize("call", [lambda: TASK.problems(4, 0), lambda: TASK.held_out(0), lambda: TASK.held_out(1, 7)])
-def test_what_does_not_exist_gets_a_sentence_that_lists_what_does(call):
-    with pytest.raises(TaskError, match=r"1, 2, 3|500, 2000"):
-        call()

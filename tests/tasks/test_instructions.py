@@ -1,21 +1,17 @@
-import hashlib
 import json
 import re
-import subprocess
-import sys
 from itertools import islice
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError, generated
+from dus.tasks import LEVELS, Problem
 from dus.tasks.instructions import Instructions
 from dus.tasks.instructions.checks import words_of
 from dus.tasks.instructions.wording import NUMBERS
 
 TASK = Instructions()
-DIGESTS = {1: "58ccd18961a0b922", 2: "20abab908fd262d6", 3: "8abfacd817945177"}
 CONSTRAINTS = {1: {1}, 2: {2}, 3: {3, 4}}
 BASE_CHECKS = {"count", "from", "about", "different", "keys", "same", "these"}
 
@@ -110,73 +106,10 @@ def test_solutions_fit_in_the_answer_tokens(small_tokenizer, level):
     assert max(len(e.ids) for e in small_tokenizer.encode_batch(solutions)) < TASK.answer_tokens[level]
 
 
-@given(st.sampled_from(LEVELS), st.integers())
-@settings(max_examples=20, deadline=None)
-def test_the_same_seed_gives_the_same_problems(level, seed):
-    assert list(islice(TASK.problems(level, seed), 20)) == list(islice(TASK.problems(level, seed), 20))
-
-
-def test_other_processes_give_the_same_problems():
-    code = (
-        "from itertools import islice; from dus.tasks.instructions import Instructions as I;"
-        "import hashlib; print(hashlib.sha256(repr(list(islice(I().problems(3, 5), 50))).encode()).hexdigest())"
-    )
-    here = hashlib.sha256(repr(list(islice(TASK.problems(3, 5), 50))).encode()).hexdigest()
-    for hash_seed in ("1", "2"):
-        ran = subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
-        )
-        assert ran.stdout.strip() == here
-
-
-def test_other_seeds_give_other_problems():
-    first = {p.question for p in islice(TASK.problems(2, 1), 500)}
-    second = {p.question for p in islice(TASK.problems(2, 2), 500)}
-    assert len(first & second) < 5
-
-
 @pytest.mark.parametrize("level", LEVELS)
 def test_questions_hardly_repeat(level):
     questions = [p.question for p in islice(TASK.problems(level, 4), 3000)]
     assert len(set(questions)) > 0.97 * len(questions)
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_training_problems_share_no_question_with_any_held_out_set(level):
-    held_out = {p.question for other in LEVELS for p in TASK.held_out(other, max(HELD_OUT_SIZES))}
-    trained = {p.question for seed in range(2) for p in islice(TASK.problems(level, seed), 4000)}
-    assert not held_out & trained
-
-
-def test_the_stream_would_meet_held_out_questions_if_it_did_not_skip_them(monkeypatch):
-
-    monkeypatch.setattr(generated, "held_out_questions", lambda task: frozenset())
-    stream = list(islice(TASK.problems(1, 3), 50))
-    met = frozenset({stream[0].question, stream[17].question})
-    monkeypatch.setattr(generated, "held_out_questions", lambda task: met)
-    kept = [p for p in stream if p.question not in met]
-    assert len(kept) <= 48
-    assert kept == list(islice(TASK.problems(1, 3), len(kept)))
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_held_out_sets_are_fixed_distinct_and_nested(level):
-    small, large = (TASK.held_out(level, size) for size in HELD_OUT_SIZES)
-    assert (len(small), len(large)) == HELD_OUT_SIZES
-    assert large[: len(small)] == small
-    assert len({p.question for p in large}) == len(large)
-    assert {p.level for p in large} == {level}
-
-
-def test_the_held_out_sets_are_the_ones_that_results_were_measured_on():
-    digests = {level: hashlib.sha256(repr(TASK.held_out(level, 2000)).encode()).hexdigest()[:16] for level in LEVELS}
-    assert digests == DIGESTS
-
-
-@pytest.mark.parametrize("call", [lambda: TASK.problems(4, 0), lambda: TASK.held_out(0), lambda: TASK.held_out(1, 7)])
-def test_what_does_not_exist_gets_a_sentence_that_lists_what_does(call):
-    with pytest.raises(TaskError, match=r"1, 2, 3|500, 2000"):
-        call()
 
 
 CHOSEN = [problem for level in LEVELS for problem in islice(TASK.problems(level, 8), 40)]
@@ -207,8 +140,3 @@ def test_no_punctuation_raises(problem, text):
 def test_hostile_texts_are_wrong(text):
     for problem in CHOSEN:
         assert TASK.score(problem, text) == 0.0
-
-
-def test_importing_the_task_imports_no_torch():
-    code = "import sys, dus.tasks.instructions; sys.exit(any(m in sys.modules for m in ('torch', 'tokenizers')))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import random
 import subprocess
@@ -12,14 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dus.tasks import HELD_OUT_SIZES, LEVELS, Problem, TaskError, generated
+from dus.tasks import LEVELS, Problem, TaskError
 from dus.tasks.text import EMPTY, LEAST, MOST, QUESTION, Text, distinct_share, nats
 from dus.tasks.text.fit import NAMES, fit, main
 from dus.tasks.text.source import SMOOTHING, TextSource, fitted
 from dus.tasks.text.units import is_unit, parse, render
 
 TASK = Text()
-DIGESTS = {1: "962e2565e6dd7a27", 2: "7c911e51f3a8a393", 3: "77a27b21f0d835c3"}
 RHYME = [
     "Ana has 3 red hats. Bob has 4 red hats. How many hats has Bob, and how?",
     "Bob has 4 hats. How many hats has Ana?",
@@ -161,46 +159,9 @@ def test_a_unit_after_an_unknown_one_has_no_past():
     assert other == pytest.approx(-log(counts[fitted(3).index["many"]] / sum(counts.values())))
 
 
-@given(st.sampled_from(LEVELS), st.integers())
-@settings(max_examples=20, deadline=None)
-def test_the_same_seed_gives_the_same_problems(level, seed):
-    assert list(islice(TASK.problems(level, seed), 20)) == list(islice(TASK.problems(level, seed), 20))
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_training_problems_share_no_question_with_any_held_out_set(level, monkeypatch):
-
-    held_out = {p.question for other in LEVELS for p in TASK.held_out(other, max(HELD_OUT_SIZES))}
-    assert not held_out & {p.question for p in islice(TASK.problems(level, 1), 2000)}
-    stream = list(islice(TASK.problems(level, 3), 30))
-    assert stream != list(islice(TASK.problems(level, 4), 30))
-    monkeypatch.setattr(
-        generated, "held_out_questions", lambda task: frozenset({stream[0].question, stream[17].question})
-    )
-    assert list(islice(TASK.problems(level, 3), 28)) == [*stream[1:17], *stream[18:]]
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_held_out_sets_are_fixed_distinct_and_nested(level):
-    few, many = (TASK.held_out(level, size) for size in HELD_OUT_SIZES)
-    assert (len(few), len(many)) == HELD_OUT_SIZES
-    assert many[: len(few)] == few
-    assert len({p.question for p in many}) == len(many)
-    assert {p.level for p in many} == {level}
-
-
-def test_the_held_out_sets_are_the_ones_that_results_were_measured_on():
-    digests = {level: hashlib.sha256(repr(TASK.held_out(level, 2000)).encode()).hexdigest()[:16] for level in LEVELS}
-    assert digests == DIGESTS
-
-
-@pytest.mark.parametrize(
-    "call",
-    [lambda: TASK.problems(4, 0), lambda: TASK.held_out(0), lambda: TASK.held_out(1, 7), lambda: TASK.entropy_rate(5)],
-)
-def test_what_does_not_exist_gets_a_sentence_that_lists_what_does(call):
-    with pytest.raises(TaskError, match=r"1, 2, 3|500, 2000"):
-        call()
+def test_a_level_without_an_entropy_rate_gets_a_sentence_that_lists_the_levels():
+    with pytest.raises(TaskError, match="levels are 1, 2, 3"):
+        TASK.entropy_rate(5)
 
 
 def test_the_fit_counts_what_stands_in_the_texts(small):
@@ -298,6 +259,6 @@ def test_the_state_of_the_chain_gives_the_law_of_the_whole_past(past, level):
     assert source.context(state) == source.context(past)
 
 
-def test_importing_the_task_imports_neither_torch_nor_numpy_nor_the_source():
-    code = "import sys, dus.tasks.text as t; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+def test_importing_the_task_reads_no_source():
+    code = "import sys; from dus.tasks.text import fitted; sys.exit(fitted.cache_info().misses)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

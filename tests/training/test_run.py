@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dus.evaluation.accuracy import Accuracy, accuracy
+from dus.evaluation.accuracy import Accuracy
 from dus.tasks import TASKS
-from dus.training import card, export, run
+from dus.training import card, export, judge, run
 from dus.training.model import Size, build, masked_logits
 from dus.training.run import Settings, TrainingError
 
@@ -215,13 +215,14 @@ class Oracle:
 
 
 @pytest.mark.parametrize("level", [1, 3])
-def test_accuracy_counts_the_problems_that_are_solved(finished, level):
+def test_a_verdict_counts_the_problems_that_are_solved(finished, level):
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
     problems = TASKS["arithmetic"].held_out(level)[:4]
-    found = accuracy(Oracle(tokenizer, problems[:3]), TASKS["arithmetic"], level, 4)
-    assert (found.right, found.total) == (3, 4)
+    found = judge.judge(Oracle(tokenizer, problems[:3]), TASKS["arithmetic"], level, 4)
+    assert sum(found.scores) == 3
+    assert str(found).endswith("3 of 4)")
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])

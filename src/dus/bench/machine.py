@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from dus.denoisers import Checkpoint
+from dus.denoisers.packed import weights
+from dus.evaluation.record import processor
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -21,10 +23,10 @@ def machine(model: Checkpoint) -> dict[str, Any]:
     """What a measurement was made on: processor or GPU, threads, versions, model size."""
     gpu = model.device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name() if gpu else _processor(),
+        "device": torch.cuda.get_device_name() if gpu else processor(),
         "threads": torch.get_num_threads(),
         "dtype": str(model.dtype).removeprefix("torch."),
-        "parameters": sum(weights.numel() for weights in model.model.parameters()),
+        "parameters": sum(held.numel() for held in weights(model.model)),
         "python": platform.python_version(),
         **{name: version(name) for name in ("dus", "torch", "transformers")},
     }
@@ -60,13 +62,3 @@ def _resident(field: str) -> int:
     """Bytes of a field of the process's status."""
     found = dict(re.findall(r"^(\w+):\s+(\d+) kB$", _STATUS.read_text(encoding="ascii"), re.MULTILINE))
     return int(found[field]) * 1024
-
-
-def _processor() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

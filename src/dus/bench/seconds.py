@@ -10,9 +10,9 @@ from dus.bench.measure import Bench, Setting
 from dus.bench.textbook import textbook
 from dus.bench.timing import Watched, side_by_side
 from dus.denoisers import Checkpoint
+from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.planners import parse
 
-TOKEN_BY_TOKEN = "confidence(per_step=1)"
 ORDERS = ("dus(order=fine-to-coarse)", "dus(order=random)", "left-to-right(like=dus)")
 
 

@@ -127,14 +127,12 @@ def _model(
     import torch
 
     from dus.bench.shapes import random_model
-    from dus.denoisers.compiled import compile_forward
+    from dus.denoisers.load import prepared
 
     where = torch.accelerator.current_accelerator() if device == "auto" else torch.device(device)
     kind = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)
     made = random_model(shape, scale, dtype=kind, device=where or "cpu", quantize=quantize)
-    if compile:
-        compile_forward(made.body, "default")
-    return made
+    return cast("Checkpoint", prepared(made, compile))
 
 
 def _forms(

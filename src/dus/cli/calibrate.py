@@ -40,19 +40,7 @@ def calibrate(
 
     options.check_targets(out, page)
     lengths = options.numbers("--block-length", block_length, 2)
-    found = options.measured(
-        model,
-        task=task,
-        level=level,
-        count=texts,
-        kind=kind,
-        rate=rate,
-        seed=seed,
-        length=max(lengths),
-        context=None,
-        dtype=dtype,
-        device=device,
-    )
+    found = options.measured(context, length=max(lengths))
     best = calibrated(found.model, found.texts, lengths, max_new_tokens, calls=calls, quality=quality, seed=seed)
     best.write(out, command=options.typed(context), model=found.name)
     typer.echo(report.section(best))

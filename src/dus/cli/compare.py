@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dus.decoding import Generation
     from dus.denoisers import MaskedLM
 
-TOKEN_BY_TOKEN = "confidence(per_step=1)"
 USUAL = ["dus", "confidence(like=dus)"]
 
 
@@ -69,6 +68,7 @@ def compare(
     """
     from dus.cli import InputError
     from dus.decoding import Settings
+    from dus.evaluation import TOKEN_BY_TOKEN
     from dus.planners import parse
 
     prompts = read_prompts(prompt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -22,8 +22,8 @@ KNOWN_OF_SOURCE, KNOWN_OF_FILE = 8, 32
 Task = Annotated[
     str,
     typer.Option(
-        help="The texts: held-out solutions of a task; or a file, a .jsonl one with a text or a question and an answer "
-        "in each line, any other as one long text."
+        help="The texts: solutions of a task's problems; or a file, a .jsonl one with a text or a question and an "
+        "answer in each line, any other as one long text."
     ),
 ]
 Level = Annotated[int, typer.Option(help="Difficulty of the task.")]
@@ -45,61 +45,48 @@ class Measured(NamedTuple):
     name: str
 
 
-def measured(
-    model: str | None,
-    *,
-    task: str,
-    level: int,
-    count: int,
-    kind: str | None,
-    rate: float,
-    seed: int,
-    length: int,
-    context: int | None,
-    dtype: str,
-    device: str,
-) -> Measured:
-    """Load a model and its texts, or take a source and draw them.
+def measured(context: typer.Context, *, length: int, known: int | None = None) -> Measured:
+    """Load the model and the texts that a command's options name, or take a source and draw them.
 
     Args:
-        model: folder or id; None is the bundled one.
-        task, level, count: of the texts.
-        kind, rate, seed: of the source; a kind excludes a model.
+        context: of a command with the options model, dtype, device, task, level, texts, kind, rate and seed.
         length: tokens that a block needs.
-        context: tokens before it, where a text has no natural beginning; None takes a few.
-        dtype, device: of the model.
+        known: tokens before it, where a text has no natural beginning; None takes a few.
 
     Raises:
         InputError: a model and a source, a source that does not exist, or neither a task nor a file of that name.
     """
-    if kind is not None:
-        return _of_source(model, kind, rate, seed, count, KNOWN_OF_SOURCE if context is None else context, length)
+    asked = context.params
+    if asked["kind"] is not None:
+        return _of_source(asked, KNOWN_OF_SOURCE if known is None else known, length)
     from dus.cli.loading import load_model
     from dus.tasks import TASKS
     from dus.theory.texts import from_file, from_task
 
+    model, task, count = asked["model"], asked["task"], asked["texts"]
     if task not in TASKS and not Path(task).is_file():
         raise InputError(f"{task!r} is neither a task ({', '.join(TASKS)}) nor a file")
-    loaded = load_model(model, dtype=dtype, device=device)
+    loaded = load_model(model, dtype=asked["dtype"], device=asked["device"])
     if task in TASKS:
-        texts = from_task(loaded, TASKS[task], level, count)
+        texts = from_task(loaded, TASKS[task], asked["level"], count)
     else:
-        texts = from_file(loaded, Path(task), count, length + (KNOWN_OF_FILE if context is None else context))
+        texts = from_file(loaded, Path(task), count, length + (KNOWN_OF_FILE if known is None else known))
     return Measured(loaded, texts, None, f"`{model or 'bundled'}` on {texts.name}")
 
 
-def _of_source(model: str | None, kind: str, rate: float, seed: int, count: int, known: int, length: int) -> Measured:
+def _of_source(asked: dict[str, Any], known: int, length: int) -> Measured:
     from dus.theory import MarkovDenoiser
     from dus.theory.kinds import FAR, KINDS
     from dus.theory.texts import from_source
 
-    if model is not None:
+    kind, rate, seed = asked["kind"], asked["rate"], asked["seed"]
+    if asked["model"] is not None:
         raise InputError("--model and --kind exclude each other: a source is its own denoiser")
     kinds = {**KINDS, **FAR}
     if kind not in kinds:
         raise InputError(f"no source is called {kind!r}; known are {'; '.join(kinds)}")
     source = kinds[kind].source(rate, seed)
-    texts = from_source(source, count, known + length, known=known, seed=seed)
+    texts = from_source(source, asked["texts"], known + length, known=known, seed=seed)
     return Measured(MarkovDenoiser(source), texts, source, f"{kind}, ρ = {rate:g}")
 
 

@@ -48,19 +48,7 @@ def gap(
     spacings = options.numbers("--spacing", spacing, 1)
     sizes = options.numbers("--group", group, 2)
     widest = max(spacings)
-    found = options.measured(
-        model,
-        task=task,
-        level=level,
-        count=texts,
-        kind=kind,
-        rate=rate,
-        seed=seed,
-        length=widest * max(sizes),
-        context=None,
-        dtype=dtype,
-        device=device,
-    )
+    found = options.measured(context, length=widest * max(sizes))
     measured = gaps(found.model, found.texts, spacings, sizes, draws=draws, seed=seed)
     exact = {
         (each.spacing, each.size): exact_gap(found.source, each.spacing, each.size, widest, options.KNOWN_OF_SOURCE)
@@ -126,19 +114,7 @@ def long(
         raise InputError("--turns needs a model that answers, and a source does not")
     lengths, spacings = options.numbers("--known", known, 0), options.numbers("--spacing", spacing, 1)
     asked = [] if turns is None else options.numbers("--turns", turns, 0)
-    found = options.measured(
-        model,
-        task=task,
-        level=level,
-        count=texts,
-        kind=kind,
-        rate=rate,
-        seed=seed,
-        length=max(block_length, 2 * max(spacings)),
-        context=max(lengths),
-        dtype=dtype,
-        device=device,
-    )
+    found = options.measured(context, length=max(block_length, 2 * max(spacings)), known=max(lengths))
     longer = preceded(found.texts, max(lengths)) if fill else found.texts
     measured = list(contexts(found.model, longer, lengths, block_length=block_length, spacings=spacings, seed=seed))
     answered = (
@@ -175,19 +151,7 @@ def order(
 
     options.check_targets(page)
     lengths = options.numbers("--block-length", block_length, 2)
-    found = options.measured(
-        model,
-        task=task,
-        level=level,
-        count=texts,
-        kind=kind,
-        rate=rate,
-        seed=seed,
-        length=max(lengths),
-        context=None,
-        dtype=dtype,
-        device=device,
-    )
+    found = options.measured(context, length=max(lengths))
     sections = [report.section(orders(found.model, found.texts, length, seed=seed)) for length in lengths]
     typer.echo("\n".join(sections))
     if page is not None:

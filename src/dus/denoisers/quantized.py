@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import TorchAoConfig
 
 from dus.denoisers.base import DenoiserError
+from dus.denoisers.packed import weights
 
 QUANTIZATIONS = ("int8",)
 
@@ -38,11 +39,11 @@ def quantization(name: str) -> TorchAoConfig:
 
 def weight_bytes(model: nn.Module) -> int:
     """Bytes that the weights of a model take as they are held; tied ones count once."""
-    return sum(_held(weights) for weights in [*model.parameters(), *model.buffers()])
+    return sum(_held(held) for held in [*weights(model), *model.buffers()])
 
 
-def _held(weights: Any) -> int:
-    if is_traceable_wrapper_subclass(weights):  # its own numel and dtype are those of what it stands for
-        parts, _ = weights.__tensor_flatten__()
-        return sum(_held(getattr(weights, part)) for part in parts)
-    return weights.numel() * weights.element_size()
+def _held(tensor: Any) -> int:
+    if is_traceable_wrapper_subclass(tensor):  # its own numel and dtype are those of what it stands for
+        parts, _ = tensor.__tensor_flatten__()
+        return sum(_held(getattr(tensor, part)) for part in parts)
+    return tensor.numel() * tensor.element_size()

@@ -1,6 +1,6 @@
 """What planners do on problems with checkable answers: sweeps that resume, and the report made from them."""
 
-from dus.evaluation.accuracy import Accuracy, accuracy
+from dus.evaluation.accuracy import TOKEN_BY_TOKEN, Accuracy
 from dus.evaluation.cells import Cell, SweepError, grid
 from dus.evaluation.engine import Engine, Local
 from dus.evaluation.questions import Questions, held_out
@@ -8,6 +8,7 @@ from dus.evaluation.store import Outcome, Store
 from dus.evaluation.sweep import sweep
 
 __all__ = [
+    "TOKEN_BY_TOKEN",
     "Accuracy",
     "Cell",
     "Engine",
@@ -16,7 +17,6 @@ __all__ = [
     "Questions",
     "Store",
     "SweepError",
-    "accuracy",
     "grid",
     "held_out",
     "sweep",

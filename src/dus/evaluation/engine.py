@@ -7,13 +7,17 @@ whichever worker decodes a shard, and in which order.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dus.denoisers import Denoiser
 from dus.evaluation.cells import Cell
 from dus.evaluation.questions import Questions
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def shards(cell: Cell, questions: Questions) -> Iterator[Shard]:
 def decode(model: Denoiser, shard: Shard, *, max_new_tokens: int | None = None) -> Answered:
     """The answers of a denoiser. Draws count rows from the shard's place in its cell.
 
+    As in lm-eval, a prompt that is too long for the model's context loses its beginning, with a warning.
+
     Args:
         model: with a tokenizer.
         shard: what to answer.
@@ -145,7 +151,7 @@ def decode(model: Denoiser, shard: Shard, *, max_new_tokens: int | None = None) 
     began = time.perf_counter()
     generation = generate(
         model,
-        list(shard.prompts),
+        fitting(model, shard),
         planner=cell.rule,
         max_new_tokens=cell.max_new_tokens if max_new_tokens is None else max_new_tokens,
         block_length=cell.block_length,
@@ -154,7 +160,6 @@ def decode(model: Denoiser, shard: Shard, *, max_new_tokens: int | None = None) 
         cache=cell.cache,  # type: ignore[arg-type]
         eos=cell.eos,  # type: ignore[arg-type]
         stop=list(shard.stop),
-        chat=shard.chat,
         first_row=shard.number * cell.batch_size,
         scores=False,
     )
@@ -163,3 +168,20 @@ def decode(model: Denoiser, shard: Shard, *, max_new_tokens: int | None = None) 
     columns = (generation.text or [], generation.nfe, generation.useful, generation.written)
     spaced = (found.tolist() for found in (counts.distance, counts.pairs, counts.isolated, counts.unmasked))
     return Answered(tuple(Answer(*row) for row in zip(*columns, *spaced, strict=True)), seconds)
+
+
+def fitting(model: Denoiser, shard: Shard) -> list[Tensor]:
+    """The prompts as token rows, of those that leave no room for the cell's new tokens only the end."""
+    from dus.decoding.prompts import to_rows
+
+    rows, new = to_rows(model, list(shard.prompts), chat=shard.chat), shard.cell.max_new_tokens
+    context: int | None = getattr(model, "max_length", None)
+    if context is None or context <= new:
+        return rows
+    if long := sum(len(row) > context - new for row in rows):
+        warnings.warn(
+            f"{long} of {len(rows)} prompts lose their beginnings: a context of {context} tokens holds {new} new ones "
+            f"and {context - new} of a prompt",
+            stacklevel=2,
+        )
+    return [row[new - context :] for row in rows]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 
 from dus.decoding import generate
 from dus.denoisers import Denoiser
 from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.questions import held_out
 from dus.tasks import Task
 from dus.theory.chains import TheoryError
 
@@ -56,23 +57,23 @@ def tried(
     """
     if task.unit != "right":
         raise TheoryError(f"answers to {task.name} are not right or wrong: take a task whose answers are")
-    problems = list(islice(task.held_out(level, 500 if limit <= 500 else 2000), limit))
+    questions = held_out(task, level, limit)
     for block_length in block_lengths:
         found = generate(
             model,
-            [problem.question for problem in problems],
+            questions.prompts,
             planner=planner,
-            max_new_tokens=task.answer_tokens[level],
+            max_new_tokens=questions.max_new_tokens,
             block_length=block_length,
             batch_size=batch_size,
             chat=True,
             scores=False,
         )
-        right = sum(task.score(*pair) == 1 for pair in zip(problems, found.text or [], strict=True))
+        right = sum(questions.score(i, text) == 1 for i, text in enumerate(found.text or []))
         ends = found.trace.blocks
         yield Tried(
             block_length=block_length,
-            accuracy=Accuracy(right, len(problems)),
+            accuracy=Accuracy(right, len(questions.problems)),
             calls=sum(found.nfe) / len(found.nfe),
             mean_block=sum(each[-1] for each in ends) / sum(len(each) for each in ends),
         )

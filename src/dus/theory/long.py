@@ -11,6 +11,7 @@ import torch
 from dus.decoding import generate
 from dus.denoisers import Denoiser
 from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.questions import held_out
 from dus.planners import DUS
 from dus.tasks import Task
 from dus.theory.chains import TheoryError
@@ -136,7 +137,7 @@ def answers(
     """
     if task.unit != "right":
         raise TheoryError(f"answers to {task.name} are not right or wrong: take a task whose answers are")
-    problems = list(islice(task.held_out(level, 500 if limit <= 500 else 2000), limit))
+    questions = held_out(task, level, limit)
     solved = list(islice(task.problems(level, seed=0), max(turns)))
     for count in turns:
         history = [
@@ -147,16 +148,16 @@ def answers(
                 {"role": "assistant", "content": problem.solution},
             )
         ]
-        prompts = [[*history, {"role": "user", "content": problem.question}] for problem in problems]
+        prompts = [[*history, {"role": "user", "content": question}] for question in questions.prompts]
         for planner in planners:
             found = generate(
                 model,
                 prompts,
                 planner=planner,
-                max_new_tokens=task.answer_tokens[level],
+                max_new_tokens=questions.max_new_tokens,
                 block_length=block_length,
                 batch_size=batch_size,
                 scores=False,
             )
-            right = sum(task.score(*pair) == 1 for pair in zip(problems, found.text or [], strict=True))
-            yield Answered(count, planner, Accuracy(right, len(problems)), sum(found.nfe) / len(found.nfe))
+            right = sum(questions.score(i, text) == 1 for i, text in enumerate(found.text or []))
+            yield Answered(count, planner, Accuracy(right, len(questions.problems)), sum(found.nfe) / len(found.nfe))

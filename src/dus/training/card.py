@@ -12,9 +12,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.evaluation.questions import held_out
 from dus.tasks import LEVELS, TASKS
-from dus.training.judge import BLOCK_LENGTH, PLANNER, Verdict
+from dus.training.judge import BLOCK_LENGTH, Verdict
 from dus.training.model import SIZES
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         parameters=parameters,
         vocabulary=vocabulary,
         context=settings.size.max_length,
-        planner=PLANNER,
+        planner=TOKEN_BY_TOKEN,
         block=BLOCK_LENGTH,
         accuracies="\n".join(_row(verdict) for verdict in verdicts),
         tasks=", ".join(f"{share:.0%} `{task}`" for task, share in curriculum.tasks),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from torch.utils.data import IterableDataset
 
+from dus.evaluation.questions import held_out
 from dus.tasks import LEVELS, TASKS, Task
 from dus.training import equations
 
@@ -227,5 +228,5 @@ def masks(maskable: Tensor, always: Tensor, generator: Generator) -> tuple[Tenso
 
 def encode_problems(encoder: Encoder, task: Task, level: int, size: int) -> list[Row]:
     """The rows of the first `size` held-out problems of a level."""
-    held_out = task.held_out(level, 500 if size <= 500 else 2000)
-    return encoder.problems([(problem.question, problem.solution) for problem in islice(held_out, size)])
+    problems = held_out(task, level, size).problems
+    return encoder.problems([(problem.question, problem.solution) for problem in problems])

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
-from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.accuracy import TOKEN_BY_TOKEN, Accuracy
 from dus.evaluation.questions import held_out
 from dus.tasks import LEVELS, TASKS, Task
 
 if TYPE_CHECKING:
     from dus.denoisers import Denoiser
 
-PLANNER = "confidence(per_step=1)"
 BLOCK_LENGTH = 32
 
 
@@ -50,7 +49,7 @@ def judge(model: Denoiser, task: Task, level: int, size: int) -> Verdict:
     answers = generate(
         model,
         questions.prompts,
-        planner=PLANNER,
+        planner=TOKEN_BY_TOKEN,
         max_new_tokens=questions.max_new_tokens,
         block_length=BLOCK_LENGTH,
         batch_size=64,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+
 KINDS = {  # base planner: (panel, colour), in the order of every table; colours of Okabe and Ito, then of Tol
     "confidence": ("schedules", "#D55E00"),
     "entropy": ("schedules", "#E69F00"),
@@ -26,7 +28,7 @@ PANELS = {
     "remasking": "Tokens taken back",
     "other": "Other planners",
 }
-TOKEN_BY_TOKEN, SELF_CONFIDENCE, OURS = "confidence(per_step=1)", "confidence(like=dus)", "dus"
+SELF_CONFIDENCE, OURS = "confidence(like=dus)", "dus"
 _NAMES = {TOKEN_BY_TOKEN: "TBT", SELF_CONFIDENCE: "Conf.", OURS: "DUS"}
 _SHORT = (  # what a legend has room for
     (r"^dus\b", "DUS"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from dus.analysis.intervals import Interval
+from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.evaluation.report import published
 from dus.evaluation.report.aup import aups
-from dus.evaluation.report.looks import OURS, PANELS, SELF_CONFIDENCE, TOKEN_BY_TOKEN, look
+from dus.evaluation.report.looks import OURS, PANELS, SELF_CONFIDENCE, look
 from dus.evaluation.report.results import Result, Section, paired
 from dus.planners import DUS, Confidence, Planner, PlannerError, Wrapper, parse
 
