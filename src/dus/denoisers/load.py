@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, 
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import is_accelerate_available, logging
 
+from dus.denoisers.attention import choose_attention
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.compiled import compile_forward
 from dus.denoisers.dream import DreamConfig
@@ -95,7 +96,7 @@ def load(
 
 
 def prepared(denoiser: MaskedLM, compile: bool | str) -> MaskedLM:
-    """The same denoiser, made fast: its weights packed on a CPU, its forward compiled if asked for.
+    """The same denoiser, made fast: weights packed and attention chosen on a CPU, the forward compiled if asked for.
 
     Args:
         denoiser: changed in place.
@@ -103,6 +104,7 @@ def prepared(denoiser: MaskedLM, compile: bool | str) -> MaskedLM:
     """
     if isinstance(denoiser, Checkpoint):
         pack(denoiser.model)
+        choose_attention(denoiser.model)
     if compile:
         compile_forward(denoiser.body, "default" if compile is True else compile)
     return denoiser

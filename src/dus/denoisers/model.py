@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dus.denoisers import attention
 from dus.denoisers.base import DenoiserError, KeyValueCache
 from dus.denoisers.gather import first_real, index_in, take, without_padding
 
@@ -167,10 +168,10 @@ class Checkpoint(MaskedLM):
         masked, and writes `[N, 1, P, L]` where `[N, 1, 1, L]` does.
         """
         kind = self.model.config._attn_implementation
-        if attention_mask is None or kind not in ("sdpa", "eager"):
+        if attention_mask is None or kind not in ("sdpa", "eager", attention.NAME):
             return attention_mask
         keep = attention_mask.bool()[:, None, None, :]
-        if kind == "sdpa":
+        if kind != "eager":
             return keep
         return torch.zeros_like(keep, dtype=self.dtype).masked_fill(~keep, torch.finfo(self.dtype).min)
 
