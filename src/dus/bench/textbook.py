@@ -44,5 +44,5 @@ def _row(model: Checkpoint, prompt: Tensor, planner: Planner, new: int, block_le
             scores = Prediction(confidence=confidence[:, here].float(), entropy=entropy[:, here].float())
             selected = planner.select(block, scores) & block.masked
             canvas[:, here] = token[:, here].where(selected, canvas[:, here])
-            block = block.after(selected, selected & False, scores.confidence)
+            block = block.after(selected, confidence=scores.confidence)
     return canvas[0, len(prompt) :].cpu()

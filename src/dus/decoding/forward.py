@@ -40,16 +40,16 @@ class Forward:
             masked: bool `[N, B]` on the host.
         """
         device = self.canvas.tokens.device
-        everyone = torch.arange(len(self.canvas.tokens))
-        if self.states is None or self.states.cache is not None or len(here) == len(everyone):
+        count = len(self.canvas.tokens)
+        if self.states is None or self.states.cache is not None or len(here) == count:
             read = send(positions(wanted), device)
             return self._logits(here, start, read, wanted, masked), read
         # A cache begins with all rows; those without a mask in this block run along once, reading one position each.
-        all_wanted, all_masked = torch.zeros(2, len(everyone), wanted.shape[1], dtype=torch.bool)
+        all_wanted, all_masked = torch.zeros(2, count, wanted.shape[1], dtype=torch.bool)
         all_wanted[:, 0] = True
         all_wanted[here], all_masked[here] = wanted, masked
         read = send(positions(all_wanted), device)
-        logits = self._logits(everyone, start, read, all_wanted, all_masked)[send(here, device)]
+        logits = self._logits(torch.arange(count), start, read, all_wanted, all_masked)[send(here, device)]
         return logits, read if read.dim() == 1 else read[send(here, device)]
 
     def keep(self, canvas: Canvas, rows: Tensor) -> None:

@@ -186,8 +186,8 @@ class Decoding:
         choice = self._choose(logits, here, start + read)
         spread = Spread(read, (len(here), wanted.shape[1]))
         if planner.scheduled:
-            selected, revised = wanted & masked, torch.zeros_like(masked)
-            block = block.after(selected, revised)
+            selected, revised = wanted & masked, None
+            block = block.after(selected)
         else:
             prediction = self._prediction(choice, spread, here, start)
             selected, revised = decide(planner, block, wanted.to(self.device), prediction)
@@ -220,30 +220,29 @@ class Decoding:
         )
 
     def _write(
-        self, here: Tensor, start: int, spread: Spread, choice: Choice, selected: Tensor, revised: Tensor
+        self, here: Tensor, start: int, spread: Spread, choice: Choice, selected: Tensor, revised: Tensor | None
     ) -> Step:
         """Put the chosen tokens on the canvas and the step in the trace."""
         index, columns = self._index(here), slice(start, start + spread.shape[1])
-        selected, revised = send(selected, self.device), send(revised, self.device)
-        taken = send(self.taken[here], self.device)
+        rows, taken, selected = self.rows[here], self.taken[here], send(selected, self.device)
 
         def update(target: Tensor, new: Tensor, blank: float) -> None:
             kept = target[index, columns]
-            kept = kept.masked_fill(revised, blank) if self.settings.rule.revises else kept
+            kept = kept if revised is None else kept.masked_fill(revised, blank)
             target[index, columns] = new.where(selected, kept)
 
         update(self.canvas.region, spread(choice.token), self.model.mask_token_id)
-        update(self.step, taken[:, None].expand(selected.shape), -1)
+        update(self.step, send(taken, self.device)[:, None], -1)
         if self.settings.scores:
             update(self.confidence, spread(choice.confidence), 0)
             update(self.entropy, spread(choice.entropy), 0)
-        self.unchecked.append(Peaks(self.rows[here], self.taken[here], start, columns.stop, choice.peak))
-        self.taken[here] += 1
+        self.unchecked.append(Peaks(rows, taken, start, columns.stop, choice.peak))
+        self.taken[here] = taken + 1
         return Step(
-            rows=self.rows[here].tolist(),
+            rows=rows.tolist(),
             start=start,
             unmasked=selected,
-            remasked=revised,
+            remasked=torch.zeros_like(selected) if revised is None else revised,
             tokens=self.canvas.region[index],
             lengths=[self.canvas.lengths[row] for row in here.tolist()],
         )

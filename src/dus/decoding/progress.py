@@ -19,7 +19,7 @@ def settle(planner: Planner, block: BlockState) -> tuple[BlockState, Tensor, Ten
     """
     own = block.given | block.initially_masked  # not the padding behind a row's end
     while True:
-        wanted, masked = torch.stack([planner.wanted(block) & own, block.masked]).cpu()
+        wanted, masked = _on_host(planner.wanted(block) & own, block.masked)
         ready = (wanted & masked).any(dim=1)
         if ready.all():
             return block, wanted, masked
@@ -32,8 +32,16 @@ def settle(planner: Planner, block: BlockState) -> tuple[BlockState, Tensor, Ten
         block = block.at(block.step + send(passing, block.step.device))
 
 
-def decide(planner: Planner, block: BlockState, wanted: Tensor, prediction: Prediction) -> tuple[Tensor, Tensor]:
-    """Bool `[N, B]` twice: what to unmask, at least one position a row, and what to take back, fewer than that.
+def _on_host(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tensors alike, in one transfer where it takes one."""
+    if one.device.type == "cpu":
+        return one, other
+    both = torch.stack([one, other]).cpu()
+    return both[0], both[1]
+
+
+def decide(planner: Planner, block: BlockState, wanted: Tensor, prediction: Prediction) -> tuple[Tensor, Tensor | None]:
+    """Bool `[N, B]` twice: what to unmask, at least one position a row, and what to take back, fewer than that or None.
 
     Where the planner selects nothing, the most confident wanted position is unmasked; where it takes back too
     much, the tokens that are least probable now go first.
@@ -42,7 +50,7 @@ def decide(planner: Planner, block: BlockState, wanted: Tensor, prediction: Pred
     selected = planner.select(block, prediction) & open_to_it
     selected |= best(prediction.confidence, open_to_it, 1) & ~selected.any(dim=1, keepdim=True)
     if not planner.revises:
-        return selected, torch.zeros_like(selected)
+        return selected, None
     back = planner.revise(block, prediction) & block.initially_masked & ~block.masked
     allowed = selected.sum(dim=1, keepdim=True) - 1
     return selected, best(-prediction.token_confidence, back, allowed)

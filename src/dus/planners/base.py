@@ -95,25 +95,21 @@ class BlockState:
         """The same state at other steps, int64 `[N]`."""
         return replace(self, step=step)
 
-    def after(self, selected: Tensor, revised: Tensor, confidence: Tensor | None = None) -> BlockState:
+    def after(self, selected: Tensor, revised: Tensor | None = None, confidence: Tensor | None = None) -> BlockState:
         """The state once `selected` is unmasked and `revised` masked again, both bool `[N, B]`.
 
         Args:
             selected: what the step unmasks.
-            revised: what it takes back.
+            revised: what it takes back; None is nothing.
             confidence: float `[N, B]`, kept for the positions that were unmasked; None keeps none.
         """
-        unmasked_at = self.unmasked_at.where(~selected, self.step[:, None]).masked_fill(revised, -1)
-        then = self.confidence_then
-        if confidence is not None:
-            then = then.where(~selected, confidence).masked_fill(revised, 0)
-        return replace(
-            self,
-            masked=(self.masked & ~selected) | revised,
-            unmasked_at=unmasked_at,
-            confidence_then=then,
-            step=self.step + 1,
-        )
+        standing = ~selected
+        masked, unmasked_at = self.masked & standing, self.unmasked_at.where(standing, self.step[:, None])
+        then = self.confidence_then if confidence is None else self.confidence_then.where(standing, confidence)
+        if revised is not None:
+            masked, unmasked_at = masked | revised, unmasked_at.masked_fill(revised, -1)
+            then = then.masked_fill(revised, 0)
+        return replace(self, masked=masked, unmasked_at=unmasked_at, confidence_then=then, step=self.step + 1)
 
 
 class Prediction:

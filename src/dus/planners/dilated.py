@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -29,6 +29,13 @@ def strides(block_length: int, base: int) -> tuple[int, ...]:
         stride //= base
         found.append(max(stride, 1))
     return tuple(found) or (1,)
+
+
+@lru_cache(maxsize=64)
+def _ladders(width: int, base: int) -> Tensor:
+    """Int64 `[width + 1, T]`: the strides of a block of each length, 1 from its last step on."""
+    powers = torch.tensor([min(base**t, width + 1) for t in range(1, len(strides(width, base)) + 1)])
+    return (torch.arange(width + 1)[:, None] // powers).clamp(min=1)
 
 
 @dataclass(frozen=True)
@@ -89,9 +96,9 @@ class DUS(Planner):
         if self.order == "entropy":
             return block.masked
         if self.order == "coarse-to-fine" and self.groups == "levels":
-            ladder = self._ladder(block)
-            stride = ladder.gather(1, block.step.clamp(max=ladder.shape[1] - 1)[:, None])
-            return block.masked & (_offset(block) % stride == 0)
+            ladders = _ladders(block.masked.shape[1], self.base).to(block.step.device)
+            stride = ladders[block.length, block.step.clamp(max=ladders.shape[1] - 1)]
+            return block.masked & (_offset(block) % stride[:, None] == 0)
         return block.masked & (self.turn(block) <= block.step[:, None])
 
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
@@ -108,9 +115,7 @@ class DUS(Planner):
 
     def _ladder(self, block: BlockState) -> Tensor:
         """Int64 `[N, T]`: the strides of each row's own length, 1 from the row's last step on."""
-        width = block.masked.shape[1]
-        powers = [min(self.base**t, width + 1) for t in range(1, len(strides(width, self.base)) + 1)]
-        return (block.length[:, None] // torch.tensor(powers, device=block.length.device)).clamp(min=1)
+        return _ladders(block.masked.shape[1], self.base).to(block.length.device)[block.length]
 
     def _count(self, block: BlockState) -> Tensor:
         """Int64 `[N, 1]`: how many groups each row has."""

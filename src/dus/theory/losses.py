@@ -66,7 +66,7 @@ def losses(blocks: Blocks, planner: str | Planner) -> Losses:
         nats -= chance.double().masked_fill(~selected, 0).sum(dim=1)
         calls += masked.any(dim=1).to(device)
         block = blocks.truth.where(selected, block)
-        state = state.after(selected, torch.zeros_like(selected))
+        state = state.after(selected)
     return Losses(nats.cpu().numpy(), calls.cpu().numpy(), blocks.length)
 
 

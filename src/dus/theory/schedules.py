@@ -125,7 +125,7 @@ def schedule_of(planner: str | Planner, length: int, row: int = 0) -> list[list[
         block, wanted, masked = settle(rule, block)
         due = wanted & masked
         groups.append(due[0].nonzero()[:, 0].tolist())
-        block = block.after(due, torch.zeros_like(due))
+        block = block.after(due)
     return groups
 
 

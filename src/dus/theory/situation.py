@@ -55,7 +55,7 @@ class Situation:
         """The situation of canvases `[N, B]` at steps int64 `[N]`; random planners see row 0."""
         masked = canvas == denoiser.mask_token_id
         start = BlockState.begin(torch.ones_like(masked), row=torch.zeros(len(canvas), dtype=torch.long))
-        block, wanted, _ = settle(planner, start.after(~masked, masked & False).at(step))
+        block, wanted, _ = settle(planner, start.after(~masked).at(step))
         logits = denoiser.logits(canvas, read=torch.arange(canvas.shape[1]))
         return cls(planner, canvas, block, wanted, logits.float(), logits[..., :-1].exp(), likeliest)
 
