@@ -115,10 +115,16 @@ def test_the_command_prints_json_and_writes_it(tmp_path):
 
     file = tmp_path / "bench.json"
     options = ["--shape", "llada-8b", "--scale", "0.015625", "--prompt", "8", "--new", "16", "--repeats", "1"]
-    run = CliRunner().invoke(app, ["bench", *options, "--cache", "dual", "--json", "--out", str(file)])
+    caches = ["--cache", "dual,block", "--cache", "touched"]
+    run = CliRunner().invoke(app, ["bench", *options, *caches, "--json", "--out", str(file)])
     assert run.exit_code == 0, run.output
     assert json.loads(run.stdout) == json.loads(file.read_text())
-    assert [line["name"] for line in json.loads(run.stdout)["runs"][0]["lines"]] == ["textbook", "dual"]
+    assert [line["name"] for line in json.loads(run.stdout)["runs"][0]["lines"]] == [
+        "textbook",
+        "dual",
+        "block",
+        "touched",
+    ]
 
 
 @pytest.mark.parametrize(

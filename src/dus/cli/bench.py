@@ -30,7 +30,9 @@ def bench(
     shape: Annotated[str | None, typer.Option(help="Time a random model of this shape instead: llada-8b.")] = None,
     scale: Annotated[float, typer.Option(help="Width, depth, mlp and vocabulary of the shape times this.")] = 1.0,
     planner: Annotated[str, typer.Option(help="Text of a planner.")] = "dus",
-    cache: Annotated[list[str] | None, typer.Option(help="A cache mode; may be repeated.", show_default="all")] = None,
+    cache: Annotated[
+        list[str] | None, typer.Option(help="Cache modes, separated by commas; may be repeated.", show_default="all")
+    ] = None,
     quantize: Annotated[str | None, typer.Option(help="Time the quantized model too: int8.")] = None,
     compile: Annotated[bool, typer.Option("--compile", help="Time the compiled model too.")] = False,
     textbook: Annotated[
@@ -64,7 +66,8 @@ def bench(
     if shape is None and scale != 1.0:
         raise InputError("--scale goes with --shape: it scales a random model, not a checkpoint")
     growing = list(dict.fromkeys(growth or []))
-    if split and (growing or quantize or compile or (len(cache or CACHES) > 1 and cache)):
+    caches = [mode for several in cache or [] for mode in several.split(",")]
+    if split and (growing or quantize or compile or len(caches) > 1):
         raise InputError("--split takes one model, one size and one --cache, and no --growth")
     sizes = _sizes({"batch": batch, "prompt": prompt, "new": new, "block": block_length}, growing)
     if growing and page is not None:
@@ -75,23 +78,17 @@ def bench(
         torch.set_num_threads(threads)
     denoiser, variants = _forms(partial(_model, model, shape, scale, dtype, device), quantize, compile)
     how = {
-        "caches": cache or CACHES,
+        "caches": caches or CACHES,
         "with_textbook": not growing if textbook is None else textbook,
         "variants": variants,
     }
     asked = {"planner": planner, "repeats": repeats}
     if split:
-        found = _split(denoiser, sizes, asked, (cache or CACHES)[-1])
+        found = _split(denoiser, sizes, asked, (caches or CACHES)[-1])
     else:
         found = _measured(denoiser, sizes, growing, asked, how)
     text = _kept(found, out, page)
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console().print(Markdown(text))
+    typer.echo(json.dumps(found) if as_json else text)
 
 
 def _sizes(given: dict[str, str | None], growing: list[str]) -> dict[str, list[int]]:
