@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,14 +49,16 @@ def grow(
     *,
     with_textbook: bool = False,
     variants: Mapping[str, Checkpoint] | None = None,
+    tell: Callable[[str], object] = lambda point: None,
 ) -> dict[str, Any]:
-    """Time all ways at each value of one field of a setting.
+    """Time all ways at each value of one field of a setting; `tell` hears of each value before its turn.
 
     Returns:
         `axis`, and `points`: for each value `value` and `lines`, those of `Bench.brief`.
     """
     points = []
     for value in values:
+        tell(f"{value} {LABELS[axis]}")
         bench = Bench(model, _with(setting, AXES[axis][0], value))
         points.append({"value": value, "lines": bench.brief(caches, with_textbook=with_textbook, variants=variants)})
     return {"axis": axis, "points": points}

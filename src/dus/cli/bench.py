@@ -161,6 +161,7 @@ def _measured(
     if not growing:
         return found | {"runs": [Bench(model, setting).run(**how) for setting in settings]}
     ranges = {axis: sizes[axis] or values_for(axis, model, settings[0]) for axis in growing}
+    how["tell"] = lambda point: typer.echo(f"{point} …", err=True)
     return found | {"growth": [grow(model, settings[0], axis, values, **how) for axis, values in ranges.items()]}
 
 

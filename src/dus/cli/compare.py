@@ -32,6 +32,7 @@ class Outcome:
 
 
 def compare(
+    context: typer.Context,
     prompt: options.Prompt,
     planner: Annotated[
         list[str] | None,
@@ -75,31 +76,11 @@ def compare(
     if prompts[0].line is not None:
         raise InputError(f"compare takes one prompt, and {prompt} holds one a line: a text file holds one")
     rules = list(dict.fromkeys(str(parse(text)) for text in [TOKEN_BY_TOKEN, *(planner or USUAL)]))
-    decoding: dict[str, Any] = {
-        "max_new_tokens": max_new_tokens,
-        "block_length": block_length,
-        "temperature": temperature,
-        "top_p": top_p,
-        "top_k": top_k,
-        "seed": seed,
-        "cfg_scale": cfg_scale,
-        "cache": cache,
-        "stop": stop,
-        "eos": eos,
-        "scores": False,
-    }
+    decoding = options.decoding(context)
     Settings(**decoding)
-    from dus.cli.loading import load_model
+    from dus.cli.loading import load_asked
 
-    denoiser = load_model(
-        model,
-        dtype=dtype,
-        device=device,
-        revision=revision,
-        trust=trust_remote_code,
-        quantize=quantize,
-        compile=compile,
-    )
+    denoiser = load_asked(context)
     row = to_rows(denoiser, prompts, chat=chat, max_new_tokens=max_new_tokens)[0]
     outcomes = run(denoiser, row, rules, repeat, decoding)
     if json:

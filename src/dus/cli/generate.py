@@ -31,6 +31,7 @@ PromptOrLines = Annotated[
 
 
 def generate(
+    context: typer.Context,
     prompt: PromptOrLines,
     planner: Annotated[str, typer.Option(help="Which positions are written when; `dus planners` lists them.")] = "dus",
     model: options.Model = None,
@@ -68,34 +69,13 @@ def generate(
         raise InputError("--watch shows one answer: it goes with one prompt, one sample and no --json")
     if many and out is not None and out.exists() and out.samefile(prompts[0].file or ""):
         raise InputError(f"--out {out} is the file of the prompts: name another one")
-    decoding: dict[str, Any] = {
-        "planner": planner,
-        "max_new_tokens": max_new_tokens,
-        "block_length": block_length,
-        "temperature": temperature,
-        "top_p": top_p,
-        "top_k": top_k,
-        "seed": seed,
-        "cfg_scale": cfg_scale,
-        "cache": cache,
-        "stop": stop,
-        "eos": eos,
-        "scores": False,
-    }
-    from dus.cli.loading import load_model
+    decoding = {"planner": planner, **options.decoding(context)}
+    from dus.cli.loading import load_asked
     from dus.decoding import Settings
 
     settings = Settings(**decoding)  # what is wrong with it is said before the model is loaded
     with replacing(out) if out else nullcontext() as file:
-        denoiser = load_model(
-            model,
-            dtype=dtype,
-            device=device,
-            revision=revision,
-            trust=trust_remote_code,
-            quantize=quantize,
-            compile=compile,
-        )
+        denoiser = load_asked(context)
         rows = to_rows(denoiser, prompts, chat=chat, max_new_tokens=max_new_tokens)
         if watch:
             generation, seconds = _watched(denoiser, rows, settings, decoding)

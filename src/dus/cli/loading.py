@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import typer
+
     from dus.denoisers import MaskedLM
 
 
@@ -45,3 +47,14 @@ def load_model(
     if model.tokenizer is None:
         raise InputError(f"{name} has no tokenizer.json, so that no text can be read or written")
     return model
+
+
+def load_asked(context: typer.Context) -> MaskedLM:
+    """The model that a command's options ask for, all of those that `load_model` knows.
+
+    Raises:
+        InputError: as `load_model`.
+    """
+    asked = context.params
+    names = ("dtype", "device", "revision", "quantize", "compile")
+    return load_model(asked["model"], trust=asked["trust_remote_code"], **{name: asked[name] for name in names})

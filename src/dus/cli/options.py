@@ -56,3 +56,20 @@ Chat = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def decoding(context: typer.Context) -> dict[str, Any]:
+    """What a command's options say of decoding, as `dus.generate` takes it; nothing here draws a trace's scores."""
+    names = (
+        "max_new_tokens",
+        "block_length",
+        "temperature",
+        "top_p",
+        "top_k",
+        "seed",
+        "cfg_scale",
+        "cache",
+        "stop",
+        "eos",
+    )
+    return {name: context.params[name] for name in names} | {"scores": False}

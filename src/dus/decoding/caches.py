@@ -41,9 +41,10 @@ class ColumnCache(Cache):
     ) -> tuple[Tensor, Tensor]:
         """Write `[n, heads, P, D]` and return all columns of the rows, `[n, heads, L, D]`."""
         if layer_idx == len(self.keys):
-            self.keys.append(key_states)
-            self.values.append(value_states)
-            return key_states, value_states
+            # As they come, heads lie behind positions, and a batch would be rearranged for every product with them.
+            self.keys.append(key_states.contiguous())
+            self.values.append(value_states.contiguous())
+            return self.keys[-1], self.values[-1]
         return self._written(self.keys[layer_idx], key_states), self._written(self.values[layer_idx], value_states)
 
     def _written(self, states: Tensor, new: Tensor) -> Tensor:
