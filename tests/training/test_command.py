@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -37,9 +38,16 @@ def test_bad_input_gets_exit_code_2_and_one_line(arguments, sentence, tmp_path, 
 
 def test_the_command_trains_what_it_says(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(run, "Settings", lambda: TINY)
-    assert main(["train", "--out", str(tmp_path / "a"), "--steps", "3", "--seed", "7"]) == 0
+    options = ["--steps", "3", "--seed", "7", "--task", "text,arithmetic"]
+    assert main(["train", "--out", str(tmp_path / "a"), *options]) == 0
     assert "a/model" in capsys.readouterr().out.replace("\n", "")
-    assert "dus train --out DIR --steps 3 --decay 1 --seed 7" in (tmp_path / "a/model/README.md").read_text()
+    card = (tmp_path / "a/model/README.md").read_text()
+    assert "dus train --out DIR --steps 3 --decay 1 --seed 7 --task arithmetic,text\n" in card
+    assert {line.split(" | ")[0] for line in card.splitlines() if line.startswith("| ")} >= {"| arithmetic", "| text"}
+    assert "code" not in card
+    assert "78% `arithmetic`, 22% `text`" in card
+    measured = {name for line in (tmp_path / "a/log.jsonl").read_text().splitlines() for name in json.loads(line)}
+    assert {name for name in measured if name.endswith("_1")} == {"bound_arithmetic_1", "bound_text_1"}
 
 
 @pytest.mark.parametrize(

@@ -177,16 +177,20 @@ def test_what_cannot_be_started_or_resumed_gets_a_sentence(finished, tmp_path):
     with pytest.raises(TrainingError, match="has seed 0"):
         run.train(finished, replace(TINY, seed=1), resume=True)
     with pytest.raises(TrainingError, match="holds no training run"):
-        run.chosen(tmp_path, steps=None, decay=None, seed=None, size=None, resume=True)
+        run.chosen(tmp_path, steps=None, decay=None, seed=None, tasks=None, size=None, resume=True)
     with pytest.raises(TrainingError, match="the sizes are bundled, base, dream"):
-        run.chosen(tmp_path, steps=None, decay=None, seed=None, size="huge", resume=False)
+        run.chosen(tmp_path, steps=None, decay=None, seed=None, tasks=None, size="huge", resume=False)
+    with pytest.raises(TrainingError, match="no task 'sums': the tasks are arithmetic, code"):
+        run.chosen(tmp_path, steps=None, decay=None, seed=None, tasks=["sums"], size=None, resume=False)
+    with pytest.raises(TrainingError, match="has tasks"):
+        run.train(finished, replace(TINY, tasks=("code",)), resume=True)
 
 
 def test_a_resume_may_end_the_run_early(finished):
-    settings = run.chosen(finished, steps=9, decay=3, seed=None, size=None, resume=True)
+    settings = run.chosen(finished, steps=9, decay=3, seed=None, tasks=None, size=None, resume=True)
     assert settings == replace(TINY, steps=9, decay=3)
-    assert run.chosen(finished, steps=None, decay=None, seed=5, size=None, resume=False) == Settings(seed=5)
-    assert run.chosen(finished, steps=1000, decay=None, seed=None, size=None, resume=False).decay == 500
+    assert run.chosen(finished, steps=None, decay=None, seed=5, tasks=None, size=None, resume=False) == Settings(seed=5)
+    assert run.chosen(finished, steps=1000, decay=None, seed=None, tasks=None, size=None, resume=False).decay == 500
 
 
 class Oracle:

@@ -16,6 +16,10 @@ def train(
         int | None, typer.Option(min=0, help="Over so many last steps the learning rate falls (default: half).")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the weights and the problems (default 0).")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="What to train on, separated by commas; the tokenizer is learned from it (default: all)."),
+    ] = None,
     size: Annotated[
         str | None,
         typer.Option(help="bundled (5 M parameters, the default), base (54 M) or dream (2 M, in Dream's format)."),
@@ -39,5 +43,6 @@ def train(
         raise typer.Exit(0 if learned else 1)
     if out is None:
         raise typer.BadParameter("name the folder of the run", param_hint="--out")
-    settings = run.chosen(out, steps=steps, decay=decay, seed=seed, size=size, resume=resume)
+    tasks = None if task is None else task.split(",")
+    settings = run.chosen(out, steps=steps, decay=decay, seed=seed, tasks=tasks, size=size, resume=resume)
     typer.echo(f"trained: {run.train(out, settings, resume=resume)}")

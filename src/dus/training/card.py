@@ -53,7 +53,7 @@ their true likelihood, and the passages of the source itself cost its entropy ra
 Generated, without end: {tasks}, and bare equations ("17 + 8 = 25. 30 - 4 = 26. ").
 Over the first {ramp:,} steps the share of rows that are equations falls from {equations[0]:.0%} to {equations[1]:.0%}
 and the shares of the levels in each task's tokens go from {levels[0]} to {levels[1]}. Held-out problems are skipped.
-`text` is drawn from a Markov source fitted on GSM8K's training questions; the other tasks use no outside text.
+Passages of `text` come from a Markov source fitted on GSM8K's training questions; the other tasks use no outside text.
 The tokenizer is a byte-level BPE learned from the same problems; numbers below 100 are single tokens, longer ones are
 split in pairs of digits from the right.
 
@@ -110,7 +110,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
     log = entries(folder)
     losses = [entry["loss"] for entry in log if "loss" in entry]
     measured = [entry for entry in log if "equations" in entry][-1]
-    curriculum = Curriculum()
+    curriculum = Curriculum().of(settings.tasks)
     size = asdict(settings.size)
     return TEMPLATE.format(
         **size,
@@ -121,7 +121,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         planner=TOKEN_BY_TOKEN,
         block=BLOCK_LENGTH,
         accuracies="\n".join(_row(verdict) for verdict in verdicts),
-        tasks=", ".join(f"{share:.0%} `{task}`" for task, share in curriculum.tasks),
+        tasks=_shares(curriculum.tasks),
         ramp=curriculum.ramp,
         equations=curriculum.equations,
         levels=[" : ".join(f"{share:g}" for share in shares) for shares in curriculum.levels],
@@ -136,7 +136,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         hardware=hardware(),
         hours=hours(folder),
         loss=losses[-1],
-        bounds="; ".join(_bounds(measured)),
+        bounds="; ".join(_bounds(settings.tasks, measured)),
         equation_accuracy=measured["equations"],
         command=_command(settings),
         torch=torch.__version__,
@@ -153,13 +153,20 @@ def _row(verdict: Verdict) -> str:
     return f"| {verdict.task.name} | {verdict.level} | {verdict}{beside} |"
 
 
-def _bounds(measured: Mapping[str, float]) -> Iterator[str]:
-    for name in TASKS:
+def _shares(tasks: Sequence[tuple[str, float]]) -> str:
+    total = sum(share for _, share in tasks)
+    return ", ".join(f"{share / total:.0%} `{task}`" for task, share in tasks)
+
+
+def _bounds(tasks: Sequence[str], measured: Mapping[str, float]) -> Iterator[str]:
+    for name in tasks:
         yield f"{name} " + ", ".join(f"{measured[f'bound_{name}_{level}']:.3f}" for level in LEVELS)
 
 
 def _command(settings: Settings) -> str:
     named = next((name for name, size in SIZES.items() if size == settings.size and name != "bundled"), None)
-    return f"dus train --out DIR --steps {settings.steps} --decay {settings.decay} --seed {settings.seed}" + (
-        f" --size {named}" if named else ""
-    )
+    options = {"steps": settings.steps, "decay": settings.decay, "seed": settings.seed, "size": named}
+    if settings.tasks != tuple(TASKS):
+        options["task"] = ",".join(settings.tasks)
+    given = (f"--{name} {value}" for name, value in options.items() if value is not None)
+    return " ".join(["dus train --out DIR", *given])

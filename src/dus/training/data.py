@@ -8,8 +8,8 @@ and rows of bare equations. Rows of similar length share a batch, so that the en
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -42,6 +42,10 @@ class Curriculum:
     tasks: tuple[tuple[str, float], ...] = (("arithmetic", 0.5), ("code", 0.22), ("instructions", 0.14), ("text", 0.14))
     levels: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.8, 0.2, 0.0), (0.3, 0.4, 0.3))
     extra: tuple[tuple[float, int], ...] = ((0.5, 0), (0.3, 32), (0.16, 64), (0.04, 208))
+
+    def of(self, tasks: Sequence[str]) -> Curriculum:
+        """The same, of some of its tasks alone."""
+        return replace(self, tasks=tuple((task, share) for task, share in self.tasks if task in tasks))
 
     def equation_share(self, step: int) -> float:
         """The share of rows with bare equations at `step`."""

@@ -1,9 +1,9 @@
-"""How well a trained network answers: token by token, most confident first, on held-out problems of every task."""
+"""How well a trained network answers: token by token, most confident first, on held-out problems of the tasks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
@@ -59,9 +59,9 @@ def judge(model: Denoiser, task: Task, level: int, size: int) -> Verdict:
     return Verdict(task, level, tuple(questions.score(i, text) for i, text in enumerate(answers.text or [])))
 
 
-def judge_all(model: Denoiser, sizes: dict[int, int]) -> Iterator[Verdict]:
-    """The verdicts on every task, `sizes[level]` problems each; levels that `sizes` leaves out are not judged."""
-    for task in TASKS.values():
+def judge_all(model: Denoiser, tasks: Sequence[str], sizes: dict[int, int]) -> Iterator[Verdict]:
+    """The verdicts on some tasks, `sizes[level]` problems each; levels that `sizes` leaves out are not judged."""
+    for task in tasks:
         for level in LEVELS:
             if level in sizes:
-                yield judge(model, task, level, sizes[level])
+                yield judge(model, TASKS[task], level, sizes[level])

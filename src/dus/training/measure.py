@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,15 +28,15 @@ class Probe:
     """Fixed held-out measurements of a network, cheap enough to be made every few minutes.
 
     - `bound_TASK_k`: the bound on -log p(answer | question) in nats per token of the answer and its end token (LLaDA,
-      arXiv 2502.09992, eq. 6) on `size` held-out problems of level k of each task, always with the same masks.
+      arXiv 2502.09992, eq. 6) on `size` held-out problems of level k of each of the tasks, always with the same masks.
     - `equations`: how often the result of a bare equation is right.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, size: int = 32) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[str], size: int = 32) -> None:
         self.encoder = Encoder(tokenizer)
         self.rows = {
-            f"bound_{name}_{level}": encode_problems(self.encoder, task, level, size)
-            for name, task in TASKS.items()
+            f"bound_{name}_{level}": encode_problems(self.encoder, TASKS[name], level, size)
+            for name in tasks
             for level in LEVELS
         }
         rng = random.Random("probe")
@@ -101,15 +102,17 @@ class Probing(TrainerCallback):
 class Trying(TrainerCallback):
     """Logs every `every` steps how the averaged weights answer `size` held-out problems of each task's first levels."""
 
-    def __init__(self, run: DenoiserTrainer, tokenizer: PreTrainedTokenizerFast, every: int, size: int) -> None:
-        self.run, self.tokenizer, self.every, self.size = run, tokenizer, every, size
+    def __init__(
+        self, run: DenoiserTrainer, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[str], every: int, size: int
+    ) -> None:
+        self.run, self.tokenizer, self.tasks, self.every, self.size = run, tokenizer, tasks, every, size
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Decodes when it is time."""
         if state.global_step % self.every == 0:
             with self.run.average.swapped_into(self.run.model) as network:
                 model = export.as_checkpoint(network, self.tokenizer)
-            verdicts = judge_all(model, dict.fromkeys(LEVELS[:2], self.size))
+            verdicts = judge_all(model, self.tasks, dict.fromkeys(LEVELS[:2], self.size))
             self.run.note({f"{verdict.task.name}_{verdict.level}": verdict.mean for verdict in verdicts})
 
 

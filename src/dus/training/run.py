@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dus.tasks import TASKS
 from dus.training.model import SIZES, Size
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ class Settings:
     """What a run is: equal settings give the same batches.
 
     `steps` optimizer steps of `tokens_per_batch` tokens; the learning rates fall over the last `decay` of them. Both
-    may be changed when a run is resumed: a run is ended early by a resume with a small `steps` and `decay`.
+    may be changed when a run is resumed: a run is ended early by a resume with a small `steps` and `decay`. `tasks` are
+    what is trained on, and what the tokenizer is learned from.
     Of each task, `judged[k]` held-out problems of level k + 1 are decoded at the end, and `tried` of levels 1 and 2
     every `try_every` steps.
     """
@@ -35,6 +38,7 @@ class Settings:
     steps: int = 10_000
     decay: int = 5_000
     seed: int = 0
+    tasks: tuple[str, ...] = tuple(TASKS)
     size: Size = SIZES["bundled"]
     warmup: int = 100
     tokens_per_batch: int = 8192
@@ -75,24 +79,34 @@ def stored_settings(folder: Path) -> Settings:
     """The settings of the run in `folder`; TrainingError where there is none."""
     try:
         fields = json.loads((folder / "settings.json").read_text())
-        return Settings(**{**fields, "size": Size(**fields["size"]), "judged": tuple(fields["judged"])})
+        several = {name: tuple(fields[name]) for name in ("judged", "tasks") if name in fields}
+        return Settings(**{**fields, **several, "size": Size(**fields["size"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise TrainingError(f"{folder} holds no training run: {error}") from None
 
 
 def chosen(
-    folder: Path, *, steps: int | None, decay: int | None, seed: int | None, size: str | None, resume: bool
+    folder: Path,
+    *,
+    steps: int | None,
+    decay: int | None,
+    seed: int | None,
+    tasks: Sequence[str] | None,
+    size: str | None,
+    resume: bool,
 ) -> Settings:
     """The settings of a run to be begun, or of the one in `folder` to be resumed, None leaving them as they are.
 
     Where only `steps` is given, the learning rates fall over the second half of them.
 
     Raises:
-        TrainingError: for a size that does not exist.
+        TrainingError: for a size or a task that does not exist.
     """
     settings = stored_settings(folder) if resume else Settings()
     if size is not None and size not in SIZES:
         raise TrainingError(f"no size {size!r}: the sizes are {', '.join(SIZES)}")
+    if unknown := [task for task in tasks or () if task not in TASKS]:
+        raise TrainingError(f"no task {unknown[0]!r}: the tasks are {', '.join(TASKS)}")
     if decay is None and steps is not None:
         decay = steps // 2
     return replace(
@@ -100,6 +114,7 @@ def chosen(
         steps=settings.steps if steps is None else steps,
         decay=settings.decay if decay is None else decay,
         seed=settings.seed if seed is None else seed,
+        tasks=settings.tasks if tasks is None else tuple(task for task in TASKS if task in tasks),
         size=settings.size if size is None else SIZES[size],
     )
 
@@ -120,7 +135,7 @@ def _check_resumable(folder: Path, settings: Settings, checkpoint: Path | None) 
     if _step_of(checkpoint) > settings.steps:
         raise TrainingError(f"{checkpoint.name} in {folder} is already past {settings.steps} steps")
     stored = stored_settings(folder)
-    for name in ("seed", "size", "tokens_per_batch"):
+    for name in ("seed", "tasks", "size", "tokens_per_batch"):
         if getattr(stored, name) != getattr(settings, name):
             raise TrainingError(f"the run in {folder} has {name} {getattr(stored, name)}: it cannot change")
 
@@ -133,7 +148,7 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
 
     words = folder / "tokenizer"
     if not checkpoint:
-        tokenizer.build().save_pretrained(words)
+        tokenizer.build(settings.tasks).save_pretrained(words)
     vocabulary = AutoTokenizer.from_pretrained(words)
     network = model.build(settings.size, vocabulary, settings.seed)
     run = trainer.DenoiserTrainer(
@@ -144,6 +159,7 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
             seed=settings.seed,
             start=_step_of(checkpoint) if checkpoint else 0,
             tokens_per_batch=settings.tokens_per_batch,
+            curriculum=data.Curriculum().of(settings.tasks),
         ),
         data_collator=_the_batch,
         warmup=settings.warmup,
@@ -154,8 +170,8 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
     if checkpoint:
         run.average.load(checkpoint)
     run.add_callback(measure.Journal(folder / "log.jsonl"))
-    run.add_callback(measure.Probing(run, measure.Probe(vocabulary), settings.probe_every))
-    run.add_callback(measure.Trying(run, vocabulary, settings.try_every, settings.tried))
+    run.add_callback(measure.Probing(run, measure.Probe(vocabulary, settings.tasks), settings.probe_every))
+    run.add_callback(measure.Trying(run, vocabulary, settings.tasks, settings.try_every, settings.tried))
     return run
 
 
@@ -170,7 +186,7 @@ def finish(folder: Path, settings: Settings, run: DenoiserTrainer) -> Path:
     with run.average.swapped_into(run.model) as network:
         model = export.as_checkpoint(network, vocabulary)
     sizes = {level: size for level, size in zip(LEVELS, settings.judged, strict=True) if size}
-    verdicts = list(judge.judge_all(model, sizes))
+    verdicts = list(judge.judge_all(model, settings.tasks, sizes))
     text = card.write(folder, settings, model.model.num_parameters(), len(vocabulary), verdicts)
     export.save(model, folder / "model", text)
     return folder / "model"

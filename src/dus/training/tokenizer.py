@@ -6,7 +6,7 @@ before it (`" + "`), so a number has one token wherever it stands. Any text roun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -34,19 +34,19 @@ _PIECES = "|".join(
 )
 
 
-def training_text(problems_per_level: int = 6000) -> Iterator[str]:
-    """The text that the merges are learned from: generated problems of every task, and every pair of digits."""
-    for task in TASKS.values():
+def training_text(tasks: Sequence[str] = tuple(TASKS), problems_per_level: int = 6000) -> Iterator[str]:
+    """The text that the merges are learned from: generated problems of the tasks, and every pair of digits."""
+    for task in tasks:
         for level in LEVELS:
-            for problem in islice(task.problems(level, seed=0), problems_per_level):
+            for problem in islice(TASKS[task].problems(level, seed=0), problems_per_level):
                 yield f"{problem.question}\n{problem.solution}"
     for _ in range(2000):
         yield " ".join(f"{number:02d}" for number in range(100))
         yield "2 + 2 = 4. 4 - 2 = 2. 2 * 2 = 4. 4 / 2 = 2. 2"
 
 
-def build() -> PreTrainedTokenizerFast:
-    """A tokenizer of at most `VOCAB_SIZE` tokens learned from `training_text`."""
+def build(tasks: Sequence[str] = tuple(TASKS)) -> PreTrainedTokenizerFast:
+    """A tokenizer of at most `VOCAB_SIZE` tokens learned from the `training_text` of some tasks."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -64,7 +64,7 @@ def build() -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(training_text(), trainer)
+    bpe.train_from_iterator(training_text(tasks), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token=EOS,
