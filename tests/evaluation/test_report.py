@@ -15,7 +15,8 @@ from dus.evaluation import Cell, Outcome, SweepError
 from dus.evaluation.report import write
 from dus.evaluation.report.aup import aup, aups
 from dus.evaluation.report.results import paired, sections
-from dus.evaluation.report.tables import accuracy, comparison, everything, spacing
+from dus.evaluation.report.tables import accuracy, comparison, contests, everything, spacing
+from dus.planners import parse
 
 from .tiny import asked, swept
 
@@ -49,6 +50,24 @@ def made(tmp_path_factory):
     _, found = swept(folder, *planners, questions=asked(23), eos=["ignore", "stop"], seeds=[0, 1], batch_size=12)
     page = write(folder, folder / "page.md", command="dus report here", paper=True)
     return page, list(found.values())
+
+
+@pytest.mark.parametrize(
+    ("planner", "rivals"),
+    [
+        ("dus", ["confidence(like=dus)", "confidence(like=dus(groups=residues))"]),
+        ("dus(base=4) | deferred", ["confidence(like=dus(base=4))", "confidence(like=dus(base=4, groups=residues))"]),
+        ("dus(groups=residues)", ["confidence(like=dus(groups=residues))"]),
+        ("dus(order=entropy)", []),
+        ("eb(gamma=1)", []),
+    ],
+)
+def test_dus_is_compared_with_self_confidence_at_as_many_calls(planner, rivals):
+    planners = [str(parse(text)) for text in (planner, *rivals)]
+    others = ["confidence(like=dus(base=3))", "entropy(like=dus)", "confidence(per_step=1)"]
+    section = only([outcome(text, [1.0, 0.0]) for text in [*planners, *others]])
+    against = [theirs.planner for ours, theirs in contests(section) if ours.planner == planners[0]]
+    assert against == planners[1:]
 
 
 def lines_of(page, name):

@@ -9,6 +9,7 @@ from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.evaluation.cells import Cell, SweepError, grid
 from dus.evaluation.questions import Questions
 
+EQUAL_COUNTS = "confidence(like=dus(groups=residues))"
 LIKE_DUS = tuple(f"{score}(like=dus)" for score in ("confidence", "entropy", "margin", "random", "left-to-right"))
 
 
@@ -74,6 +75,7 @@ REPORT = Preset(
         "dus",
         "dus | deferred(threshold=0.3)",
         *LIKE_DUS,
+        EQUAL_COUNTS,
         *_bounded("eb(gamma=2)", "eb(gamma=0.1)"),
         *_bounded("cb(tau=0.5)", "cb(tau=0.9)"),
         "saber",
@@ -94,7 +96,10 @@ ORDER = Preset(
         "dus(order=fine-to-coarse)",
         "dus(groups=residues)",
         "dus(order=entropy, groups=residues)",
+        "confidence(like=dus)",
+        EQUAL_COUNTS,
         "left-to-right(like=dus)",
+        "left-to-right(like=dus(groups=residues))",
         "random(like=dus)",
     ),
     once=(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from dus.analysis.intervals import Interval
 from dus.evaluation.accuracy import TOKEN_BY_TOKEN
@@ -91,14 +92,13 @@ def areas(section: Section) -> str:
 
 
 def contests(section: Section) -> list[tuple[Result, Result]]:
-    """DUS in each form, and self-confidence with the same counts, at each block length and cache mode."""
-    found = []
-    for result in section.results:
-        rival = _rival(result.planner)
-        other = section.find(rival, result.cache, result.block_length) if rival else None
-        if other is not None:
-            found.append((result, other))
-    return found
+    """DUS in each form and self-confidence with as many calls, at each block length and cache mode."""
+    return [
+        (result, other)
+        for result in section.results
+        for rival in _rivals(result.planner)
+        if (other := section.find(rival, result.cache, result.block_length))
+    ]
 
 
 def comparison(section: Section) -> str:
@@ -173,12 +173,14 @@ def _spaced(result: Result | None) -> str:
     return f"{distance}; {alone.value:.0%} ({100 * alone.low:.0f}–{100 * alone.high:.0f}) alone"
 
 
-def _rival(planner: str) -> str | None:
-    """Self-confidence with the counts of the DUS planner inside; None where there is none of known counts."""
+def _rivals(planner: str) -> list[str]:
+    """Self-confidence with the counts of the DUS planner inside, and with equal ones; none where it has no counts."""
     try:
         rule: Planner = parse(planner)
     except PlannerError:  # a planner that the user registered elsewhere
-        return None
+        return []
     while isinstance(rule, Wrapper):
         rule = rule.inner
-    return str(Confidence(like=rule)) if isinstance(rule, DUS) and rule.scheduled else None
+    if not isinstance(rule, DUS) or not rule.scheduled:
+        return []
+    return list(dict.fromkeys(str(Confidence(like=like)) for like in (rule, replace(rule, groups="residues"))))
