@@ -79,6 +79,15 @@ def test_other_types_and_devices_stay_as_they_are():
     assert list(kept) == before
 
 
+@pytest.mark.parametrize(("lacking", "packed"), [("all", 0), ("bfloat16", 1)])
+def test_a_processor_without_the_products_keeps_plain_layers(monkeypatch, lacking, packed):
+    layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4, dtype=torch.bfloat16)])
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: lacking != "all")
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    pack(layers)
+    assert [type(layer) is PackedLinear for layer in layers] == [packed == 1, False]
+
+
 def test_compiled_code_calls_packed_layers_without_a_break():
     torch._dynamo.reset()
     layers = nn.Sequential(nn.Linear(8, 6), nn.GELU(), nn.Linear(6, 3)).requires_grad_(False)

@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
-_DTYPES = (torch.float32, torch.bfloat16)
 _ROWS = 16
 """The layout is chosen for products with so many rows, between a step's few and a canvas's many; it serves all."""
 
@@ -84,11 +83,13 @@ def _shape(hidden: Tensor, number: int) -> Tensor:
 def pack(model: nn.Module) -> None:
     """Pack the linear layers of a model that are on a CPU, in place.
 
-    Those of other types than float32 and bfloat16, and those whose weights are no plain tensors, stay as they are.
+    Those of other types than float32 and bfloat16, and those whose weights are no plain tensors, stay as they are; so
+    do all where torch or the processor lacks the products, as bfloat16 ones need AVX-512 on x86.
     """
+    dtypes = _packable()
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if type(child) is nn.Linear and _plain(child.weight):
+            if type(child) is nn.Linear and _plain(child.weight) and child.weight.dtype in dtypes:
                 setattr(module, name, PackedLinear(child))
 
 
@@ -99,7 +100,13 @@ def weights(model: nn.Module) -> list[Tensor]:
 
 
 def _plain(weight: Tensor) -> bool:
-    return type(weight) is nn.Parameter and weight.device.type == "cpu" and weight.dtype in _DTYPES
+    return type(weight) is nn.Parameter and weight.device.type == "cpu"
+
+
+def _packable() -> tuple[torch.dtype, ...]:
+    if not torch.backends.mkldnn.is_available():
+        return ()
+    return (torch.float32, torch.bfloat16) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
 
 
 def _packed(weight: Tensor) -> Tensor:
