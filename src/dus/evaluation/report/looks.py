@@ -35,6 +35,7 @@ _SHORT = (  # what a legend has room for
     (r"^eb\(gamma=([\d.e-]+)\)", r"EB \1"),
     (r"^cb\(tau=([\d.e-]+)\)", r"CB \1"),
     (r"^([\w-]+)\(like=dus\)", r"\1"),
+    (r"^([\w-]+)\(like=dus\(groups=residues\)\)", r"\1, equal counts"),
     (r" \| spaced\(gap=(\d+)\)", r", gap \1"),
     (r" \| deferred\(threshold=([\d.e-]+)\)", r", deferred \1"),
 )
