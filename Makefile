@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint report
+.PHONY: demo test lint report pages
 
 demo: .venv/installed
 	$(BIN)/dus demo
@@ -15,6 +15,37 @@ PRESET := $(if $(QUICK),report-quick,report)
 report: .venv/installed  # QUICK=1: under ten minutes; a stopped run goes on where it was
 	$(BIN)/dus eval --preset $(PRESET) --engine ray --out results/$(PRESET)
 	$(BIN)/dus report results/$(PRESET) --paper --out $(if $(QUICK),results/report-quick.md,docs/results/planners.md)
+
+EVAL := $(BIN)/dus eval
+STRIDES := 2 3 4 5 6 7 8
+
+pages: report  # every page of docs/results that the bundled model has part in: some hours on two cores
+	$(EVAL) --out results/tasks --task code,instructions --level 1 --limit 200 --block-length 8,16,32,64 \
+		--planner dus --planner 'confidence(like=dus)' --planner 'confidence(like=dus(groups=residues))' \
+		--planner 'eb(gamma=1)' --planner 'eb(gamma=1) | spaced(gap=8)' --planner 'cb(tau=0.9)' \
+		--planner 'cb(tau=0.9) | spaced(gap=8)' --planner 'confidence(per_step=1)' --engine ray
+	$(EVAL) --preset order --out results/order --engine ray
+	$(EVAL) --out results/strides --level 2 --block-length 32 --limit 300 --engine ray \
+		$(foreach n,$(STRIDES),--planner 'dus(order=entropy, groups=residues, stride=$(n))' --planner 'confidence(steps=$(n))')
+	$(EVAL) --out results/level-1 --level 1 --block-length 8,16,32 --limit 300 --engine ray --planner dus \
+		--planner 'confidence(like=dus)' --planner 'random(like=dus)' --planner 'left-to-right(like=dus)'
+	$(EVAL) --out results/caches --level 1,2 --block-length 8,32 --limit 300 --engine ray \
+		--cache none,prefix,dual,block,touched --planner dus --planner 'cb(tau=0.9)'
+	$(EVAL) --out results/int8 --quantize int8 --level 2 --max-new-tokens 96 --limit 300 --block-length 8,16,32,64 \
+		--planner dus --planner 'cb(tau=0.9)'
+	$(BIN)/dus calibrate --out results/levels-8.json --calls 24 --max-new-tokens 64 --block-length 8 --level 2 --texts 256 \
+		--page docs/results/levels.md
+	$(EVAL) --out results/calibrated --level 2 --limit 500 --block-length 8 --planner dus \
+		--planner 'confidence(like=dus)' --planner 'left-to-right(like=dus)' \
+		--planner "levels(file='results/levels-8.json')" --planner "levels(groups='0 1/2 3 6/4 5 7')"
+	for page in tasks order strides level-1 caches int8 calibrated; do \
+		$(BIN)/dus report results/$$page --out docs/results/$$page.md || exit 1; done
+	$(BIN)/dus theory gap --texts 200 --group 2,4 --page docs/results/gap.md
+	$(BIN)/dus theory long --known 8,32,96 --fill --turns 0,1,2 --limit 100 --level 2 --texts 32 \
+		--page docs/results/long-contexts.md
+	$(BIN)/dus theory blocks --limit 200 --page docs/results/block-lengths.md
+	$(BIN)/dus analyze --task arithmetic --level 2 --errors --limit 100 --planner dus --planner 'confidence(like=dus)' \
+		--planner 'eb(gamma=1)' --planner 'confidence(per_step=1)' --out results/analysis
 
 lint: .venv/installed
 	$(BIN)/ruff check

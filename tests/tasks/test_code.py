@@ -78,8 +78,8 @@ def test_a_problem_is_what_it_says(problem):
 @settings(max_examples=300, deadline=None)
 def test_lines_and_length_follow_the_level(problem):
     lines = problem.solution.splitlines()
-    assert {1: 2 <= len(lines) <= 3, 2: 2 <= len(lines) <= 4, 3: 3 <= len(lines) <= 14}[problem.level]
-    assert len(problem.solution) <= {1: 130, 2: 260, 3: 520}[problem.level]
+    assert {1: len(lines) == 2, 2: 2 <= len(lines) <= 4, 3: 3 <= len(lines) <= 14}[problem.level]
+    assert len(problem.solution) <= {1: 90, 2: 260, 3: 520}[problem.level]
     assert not problem.solution.endswith("\n")
 
 

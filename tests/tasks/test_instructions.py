@@ -80,8 +80,8 @@ def test_a_level_has_its_number_of_constraints_and_its_length(problem):
     constraints += specification.get("quoted", False) + ("begin" in specification) + ("end" in specification)
     constraints -= specification.get("begin") == '"'
     assert constraints in CONSTRAINTS[problem.level]
-    assert len(problem.solution) <= {1: 190, 2: 380, 3: 750}[problem.level]
-    assert len(words_of(problem.solution)) <= {1: 30, 2: 60, 3: 130}[problem.level]
+    assert len(problem.solution) <= {1: 130, 2: 380, 3: 750}[problem.level]
+    assert len(words_of(problem.solution)) <= {1: 20, 2: 60, 3: 130}[problem.level]
     assert len(problem.question) < 350
     assert not re.search(r"[{}]|\bNone\b|  ", problem.question)
     assert not prose or problem.solution.count(".") >= 1

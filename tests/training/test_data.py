@@ -75,11 +75,13 @@ def test_prompts_stay_visible_and_rows_end_in_end_tokens(tokenizer):
 
 
 def test_the_curriculum_moves_from_equations_to_problems(tokenizer):
-    plan = Curriculum(ramp=100, equations=(0.7, 0.15), levels=((0.8, 0.2, 0.0), (0.4, 0.4, 0.2)))
+    tasks = (("code", 0.25, (0.4, 0.4, 0.2)), ("text", 0.75, (0.0, 0.0, 1.0)))
+    plan = Curriculum(ramp=100, equations=(0.7, 0.15), levels=(0.8, 0.2, 0.0), tasks=tasks)
     assert [plan.equation_share(step) for step in (0, 100, 9999)] == pytest.approx([0.7, 0.15, 0.15])
     shares = plan.token_shares(50)
     assert sum(shares.values()) == pytest.approx(1.0)
-    assert [shares["code", level] for level in LEVELS] == pytest.approx([0.22 * w for w in (0.6, 0.3, 0.1)])
+    assert [shares["code", level] for level in LEVELS] == pytest.approx([0.25 * w for w in (0.6, 0.3, 0.1)])
+    assert [shares["text", level] for level in LEVELS] == pytest.approx([0.75 * w for w in (0.4, 0.1, 0.5)])
     user = tokenizer.convert_tokens_to_ids("<|user|>")
     for first, share in ((0, 0.6), (4000, 0.1)):
         starts = torch.cat([batches(tokenizer).batch(step)["tokens"][:, 0] for step in range(first, first + 16)])

@@ -15,7 +15,10 @@ Prompt = Annotated[
     ),
 ]
 Model = Annotated[
-    str | None, typer.Option(help="Folder of a checkpoint or model id of the Hugging Face hub.", show_default="bundled")
+    str | None,
+    typer.Option(
+        help="Folder of a checkpoint, model id of the Hugging Face hub, or bundled-dream.", show_default="bundled"
+    ),
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")]
 Dtype = Annotated[str, typer.Option(help="auto, bfloat16, float16 or float32.")]

@@ -13,6 +13,8 @@ from huggingface_hub import snapshot_download
 
 from dus.denoisers.base import DenoiserError
 
+BUNDLED = ("bundled", "bundled-dream")
+"""Checkpoints that come along, in the formats of LLaDA and of Dream."""
 _PICKLES = ("*.bin", "*.pt", "*.pth")
 _FETCHED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 _HUB_ID = r"\w[\w.-]*(/\w[\w.-]*)?"
@@ -22,21 +24,22 @@ def checkpoint_folder(path: str | os.PathLike[str] | None, revision: str | None,
     """The local folder of a checkpoint.
 
     Args:
-        path: a folder; or a hub id, which is fetched without its pickles; or None for the bundled model.
+        path: a folder; or "bundled", which None is too, or "bundled-dream"; or a hub id, which is fetched without its
+            pickles.
         revision: of a hub id.
         code: fetch its Python files too.
 
     Raises:
         DenoiserError: there is no such folder, or the hub does not give it out.
     """
-    if path is None:
-        bundled = Path(str(resources.files("dus") / "assets" / "bundled"))
+    folder = Path(path or BUNDLED[0]).expanduser()
+    if path is not None and folder.is_dir():
+        return folder
+    if path is None or path in BUNDLED:
+        bundled = Path(str(resources.files("dus") / "assets" / folder))
         if not bundled.is_dir():
             raise DenoiserError("This installation lacks the bundled model: name a folder or a hub id.")
         return bundled
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        return folder
     if folder.exists():
         raise DenoiserError(f"{path} is a file: name the folder that holds config.json and the weights.")
     if not isinstance(path, str) or not re.fullmatch(_HUB_ID, path):

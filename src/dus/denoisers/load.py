@@ -44,14 +44,15 @@ def load(
     compile: bool | str = False,
     **model_kwargs: Any,
 ) -> MaskedLM:
-    """Load a denoiser; `load()` gives the bundled model.
+    """Load a denoiser; `load()` gives the bundled model, `load("bundled-dream")` a smaller one in Dream's format.
 
     LLaDA and Dream checkpoints load natively, in their published formats, and on a CPU with packed weights, see
     `dus.denoisers.packed`. So do the masked LMs of transformers (BERT and its like), as they are; any other masked LM
     of the hub runs the code it brings, if that is trusted.
 
     Args:
-        path_or_hub_id: a folder, which is never looked up in the network, or a model id of the Hugging Face hub.
+        path_or_hub_id: a folder, which is never looked up in the network; the name of a bundled model; or a model id of
+            the Hugging Face hub.
         dtype: "auto" is the checkpoint's own on a GPU, and on a CPU bfloat16 where the processor computes in it,
             else float32. Or a torch dtype, or its name.
         device: "auto" is the GPU if there is one. Without effect where `model_kwargs` place the model.

@@ -19,6 +19,7 @@ from dus.training.judge import BLOCK_LENGTH, Verdict
 from dus.training.model import SIZES
 
 if TYPE_CHECKING:
+    from dus.training.data import Curriculum
     from dus.training.run import Settings
 
 LONGEST_PAUSE = 900.0  # seconds between two log entries beyond which a run was not running
@@ -50,9 +51,9 @@ their true likelihood, and the passages of the source itself cost its entropy ra
 
 ## Data
 
-Generated, without end: {tasks}, and bare equations ("17 + 8 = 25. 30 - 4 = 26. ").
-Over the first {ramp:,} steps the share of rows that are equations falls from {equations[0]:.0%} to {equations[1]:.0%}
-and the shares of the levels in each task's tokens go from {levels[0]} to {levels[1]}. Held-out problems are skipped.
+Generated, without end, by the shares of the tasks in the tokens and of their levels: {tasks}.
+Bare equations ("17 + 8 = 25. 30 - 4 = 26. ") are {equations[0]:.0%} of the rows at first and {equations[1]:.0%} after
+{ramp:,} steps, in which the shares of the levels go from {levels} to those above. Held-out problems are skipped.
 Passages of `text` come from a Markov source fitted on GSM8K's training questions; the other tasks use no outside text.
 The tokenizer is a byte-level BPE learned from the same problems; numbers below 100 are single tokens, longer ones are
 split in pairs of digits from the right.
@@ -121,10 +122,10 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         planner=TOKEN_BY_TOKEN,
         block=BLOCK_LENGTH,
         accuracies="\n".join(_row(verdict) for verdict in verdicts),
-        tasks=_shares(curriculum.tasks),
+        tasks=_tasks(curriculum),
         ramp=curriculum.ramp,
         equations=curriculum.equations,
-        levels=[" : ".join(f"{share:g}" for share in shares) for shares in curriculum.levels],
+        levels=_levels(curriculum.levels),
         steps=settings.steps,
         tokens=settings.tokens_per_batch,
         total=settings.steps * settings.tokens_per_batch / 1e6,
@@ -153,9 +154,13 @@ def _row(verdict: Verdict) -> str:
     return f"| {verdict.task.name} | {verdict.level} | {verdict}{beside} |"
 
 
-def _shares(tasks: Sequence[tuple[str, float]]) -> str:
-    total = sum(share for _, share in tasks)
-    return ", ".join(f"{share / total:.0%} `{task}`" for task, share in tasks)
+def _tasks(curriculum: Curriculum) -> str:
+    total = sum(share for _, share, _ in curriculum.tasks)
+    return "; ".join(f"{share / total:.0%} `{task}`, {_levels(levels)}" for task, share, levels in curriculum.tasks)
+
+
+def _levels(shares: Sequence[float]) -> str:
+    return " : ".join(f"{share:g}" for share in shares)
 
 
 def _bounds(tasks: Sequence[str], measured: Mapping[str, float]) -> Iterator[str]:

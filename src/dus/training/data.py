@@ -33,19 +33,25 @@ class Curriculum:
     """What is trained on when. Shares move linearly from the first value to the second over `ramp` steps.
 
     `equations` is the share of rows that are bare equations; of the other tokens `tasks` gives each task's relative
-    share (a task that is not listed is not trained on), and `levels` the shares of the levels of every task.
+    share (a task that is not listed is not trained on) and, for the end of the ramp, those of its levels; all tasks
+    begin with the shares `levels`.
     `extra` lists (probability, most tokens) of end tokens added to a batch's rows beyond its longest problem.
     """
 
     ramp: int = 1500
     equations: tuple[float, float] = (0.6, 0.1)
-    tasks: tuple[tuple[str, float], ...] = (("arithmetic", 0.5), ("code", 0.22), ("instructions", 0.14), ("text", 0.14))
-    levels: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.8, 0.2, 0.0), (0.3, 0.4, 0.3))
+    levels: tuple[float, float, float] = (0.8, 0.2, 0.0)
+    tasks: tuple[tuple[str, float, tuple[float, float, float]], ...] = (
+        ("arithmetic", 0.45, (0.2, 0.4, 0.4)),
+        ("code", 0.28, (0.5, 0.3, 0.2)),
+        ("instructions", 0.2, (0.6, 0.25, 0.15)),
+        ("text", 0.07, (0.4, 0.3, 0.3)),
+    )
     extra: tuple[tuple[float, int], ...] = ((0.5, 0), (0.3, 32), (0.16, 64), (0.04, 208))
 
     def of(self, tasks: Sequence[str]) -> Curriculum:
         """The same, of some of its tasks alone."""
-        return replace(self, tasks=tuple((task, share) for task, share in self.tasks if task in tasks))
+        return replace(self, tasks=tuple(task for task in self.tasks if task[0] in tasks))
 
     def equation_share(self, step: int) -> float:
         """The share of rows with bare equations at `step`."""
@@ -53,12 +59,11 @@ class Curriculum:
 
     def token_shares(self, step: int) -> dict[tuple[str, int], float]:
         """The share of each task and level in the tokens that are not equations, at `step`; they sum to 1."""
-        levels = [self._between(first, last, step) for first, last in zip(*self.levels, strict=True)]
-        total = sum(share for _, share in self.tasks) * sum(levels)
+        total = sum(share for _, share, _ in self.tasks)
         return {
-            (task, level): share * weight / total
-            for task, share in self.tasks
-            for level, weight in zip(LEVELS, levels, strict=True)
+            (task, level): share / total * self._between(first, last, step)
+            for task, share, final in self.tasks
+            for level, first, last in zip(LEVELS, self.levels, final, strict=True)
         }
 
     def _between(self, first: float, last: float, step: int) -> float:

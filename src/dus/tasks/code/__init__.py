@@ -1,8 +1,8 @@
 """Short Python functions from a request in words, the counterpart of MBPP and HumanEval.
 
 The question names the function, its arguments and what it does; the solution is the source and nothing else, and
-follows from the wording. Level 1: one operation. Level 2: two or three on one value. Level 3: several arguments,
-branches, loops, a helper. Any program is accepted that passes the hidden tests, which come from callables and not
+follows from the wording. Level 1: one operation on the whole of one value, under a name that tells it. Level 2: two or
+three on one value, or on each item of a list. Level 3: several arguments, branches, loops, a helper. Any program is accepted that passes the hidden tests, which come from callables and not
 from the printed solution, and which no constant that is off by one passes.
 """
 
@@ -22,7 +22,7 @@ from dus.tasks.code.pieces import LETTERS
 from dus.tasks.generated import Generated
 
 LONGEST_VALUE = 150
-LONGEST_SOLUTION = {1: 130, 2: 260, 3: 520}
+LONGEST_SOLUTION = {1: 90, 2: 260, 3: 520}
 FORMS: dict[int, tuple[Callable[[random.Random], Draft], ...]] = {
     1: (forms.single,),
     2: (forms.chain, forms.chain, forms.comprehension),
@@ -79,11 +79,11 @@ def _tests(draft: Draft, rng: random.Random) -> list[tuple[tuple[Any, ...], Any]
 
 
 def _name(draft: Draft, rng: random.Random) -> str:
-    """A name that says what the function does, or one that says nothing."""
+    """A name that says what the function does, or, for more than one operation, one that says nothing."""
+    if len(draft.labels) == 1:
+        return f"{draft.labels[0]}_{words.NOUNS[draft.arguments[0][1]]}"
     if rng.random() < 0.5:
         return f"{rng.choice(words.COLOURS)}_{rng.choice(words.THINGS)}"
-    if len(draft.labels) == 1:
-        return f"{draft.labels[0]}_{rng.choice(words.NOUNS[draft.arguments[0][1]])}"
     return "_".join(draft.labels[:3])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dus.tasks.code import pieces, words
-from dus.tasks.code.lists import NUMBERS, WORDS
+from dus.tasks.code.lists import EACH, NUMBERS, WORDS
 from dus.tasks.code.operations import CHECKS, INTS, TEXTS, Operation
 from dus.tasks.code.pieces import Function, Piece
 
@@ -85,10 +85,11 @@ class Part:
 
 KINDS = ("int", "text", "numbers", "words")
 BY_KIND = {kind: [o for o in (*INTS, *CHECKS, *TEXTS, *NUMBERS, *WORDS) if o.takes == kind] for kind in KINDS}
+WHOLE = {kind: [o for o in BY_KIND[kind] if o not in EACH] for kind in KINDS}
 LATER = {kind: [o for o in BY_KIND[kind] if not o.first] for kind in KINDS}
 GOING_ON = {kind: [o for o in LATER[kind] if o.gives != "bool"] for kind in KINDS}
 SAME = {kind: [o for o in GOING_ON[kind] if o.gives == kind] for kind in KINDS}
-"""Operations by what they take: any, those that may follow others, those that others may follow, those that keep it."""
+"""Operations by what they take: any, those on the value as a whole, those that may follow others, those that others may follow, those that keep it."""
 VALUES: dict[str, Sequence[Piece]] = {"numbers": pieces.NUMBER_VALUES, "words": pieces.WORD_VALUES}
 TESTS: dict[str, Sequence[Piece]] = {"numbers": pieces.NUMBER_TESTS, "words": pieces.WORD_TESTS}
 ELEMENT = {"numbers": ("x", "number"), "words": ("word", "word")}
@@ -102,20 +103,14 @@ WITH_ARGUMENT = {
 
 
 def single(rng: random.Random) -> Draft:
-    """One operation, returned at once or by way of a variable that the question names."""
+    """One operation on the whole value."""
     make = Maker(rng)
     kind = rng.choice(KINDS)
-    operation = rng.choice(BY_KIND[kind])
+    operation = rng.choice(WHOLE[kind])
     name = rng.choice(words.ARGUMENTS[kind])
     part = make.operation(operation, name, name)
-    if rng.random() < 0.8:
-        clauses, body = (part.words,), f"    return {part.code}"
-    else:
-        result = rng.choice(words.RESULTS)
-        clauses = (f"{part.words}, ~store this in {result} and ~return {result}",)
-        body = f"    {result} = {part.code}\n    return {result}"
     return Draft(
-        (operation.label,), clauses, ((name, kind),), body, tuple(make.constants),
+        (operation.label,), (part.words,), ((name, kind),), f"    return {part.code}", tuple(make.constants),
         lambda constants, given: part.value(given[0], constants), nonempty=operation.first,
     )  # fmt: skip
 

@@ -208,14 +208,17 @@ def _replacing(x: str, noun: str, kind: str, values: Sequence[Piece]) -> Iterato
 
 _KEEP_NUMBERS, _COUNT_NUMBERS = _testing("x", "number", "numbers", NUMBER_TESTS)
 _KEEP_WORDS, _COUNT_WORDS = _testing("word", "word", "words", WORD_TESTS)
-NUMBERS = taking(
+_EACH_NUMBER = taking(
     "numbers",
     (
-        *_NUMBERS,
         *_KEEP_NUMBERS,
         *_COUNT_NUMBERS,
         *_any(NUMBER_TESTS),
         *_replacing("x", "number", "numbers", NUMBER_VALUES),
     ),
 )
-WORDS = taking("words", (*_WORDS, *_KEEP_WORDS, *_COUNT_WORDS, *_replacing("word", "word", "words", WORD_VALUES)))
+_EACH_WORD = taking("words", (*_KEEP_WORDS, *_COUNT_WORDS, *_replacing("word", "word", "words", WORD_VALUES)))
+EACH = (*_EACH_NUMBER, *_EACH_WORD)
+"""Those that look at each item of a list by itself."""
+NUMBERS = (*taking("numbers", _NUMBERS), *_EACH_NUMBER)
+WORDS = (*taking("words", _WORDS), *_EACH_WORD)

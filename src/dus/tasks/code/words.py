@@ -16,16 +16,9 @@ SECOND = {
 }
 # What a value is called in the function once an operation has changed its kind.
 RENAMED = {"int": "number", "text": "string", "numbers": "values", "words": "parts"}
-RESULTS = ("result", "answer", "output", "found", "final", "outcome")
-
 HELPERS = ("helper", "change", "convert", "adjust", "transform", "update", "inner", "move")
 
-NOUNS = {
-    "int": ("number", "value", "it", "amount"),
-    "text": ("text", "string", "line", "message"),
-    "numbers": ("list", "numbers", "items", "values"),
-    "words": ("words", "strings", "names", "list"),
-}
+NOUNS = {"int": "number", "text": "text", "numbers": "list", "words": "words"}
 COLOURS = (
     "amber", "blue", "copper", "dark", "early", "faint", "gold", "happy", "ivory", "jolly", "kind", "light", "mild",
     "neat", "olive", "pale", "quiet", "red", "silver", "tall", "urban", "vivid", "warm", "young",

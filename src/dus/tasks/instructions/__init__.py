@@ -3,7 +3,8 @@
 A request asks for a list, for sentences, for keys with values, for a word again and again or for words in order, and
 puts constraints on it: one at level 1, two at level 2, three or four at level 3. Many answers are right; which ones,
 the checks in the problem's `answer` say (`dus.tasks.instructions.checks`), and each is stated in the request. A
-sentence is right when the small grammar of its topic can make it (`dus.tasks.instructions.grammar`).
+sentence is right when the small grammar of its topic can make it (`dus.tasks.instructions.grammar`). Level 1 asks for
+short lists, repetitions and records alone.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from dus.tasks.instructions.kinds import ASK, CONFLICTS, MENUS, SIZES
 
 CONSTRAINTS = {1: (1, 1), 2: (2, 2), 3: (3, 4)}
 KINDS = {
-    1: ("list", "list", "list", "prose", "prose", "prose", "record", "repeat", "sort"),
+    1: ("list", "list", "list", "list", "record", "repeat"),
     2: ("list", "list", "list", "prose", "prose", "prose", "prose", "record", "repeat", "sort"),
     3: ("list", "list", "list", "prose", "prose", "prose", "prose", "prose", "record", "repeat", "sort"),
 }
 # Characters that fit in `answer_tokens`; those with capitals count more, for few tokens have capitals.
-LONGEST = {1: 140, 2: 310, 3: 630}
+LONGEST = {1: 80, 2: 310, 3: 630}
 WEIGHTS = {"upper": 2.5, "title": 1.5}
 
 

@@ -27,11 +27,11 @@ CONFLICTS = (
     {"first", "begin"}, {"last", "end"},
 )  # fmt: skip
 SIZES = {
-    "list": {1: (5, 7), 2: (6, 10), 3: (8, 11)},
-    "prose": {1: (1, 3), 2: (2, 6), 3: (5, 11)},
-    "record": {1: (3, 5), 2: (4, 6), 3: (5, 8)},
-    "repeat": {1: (5, 9), 2: (6, 12), 3: (8, 14)},
-    "sort": {1: (5, 6), 2: (5, 8), 3: (8, 10)},
+    "list": {1: (4, 5), 2: (6, 10), 3: (8, 11)},
+    "prose": {2: (2, 6), 3: (5, 11)},
+    "record": {1: (2, 3), 2: (4, 6), 3: (5, 8)},
+    "repeat": {1: (3, 6), 2: (6, 12), 3: (8, 14)},
+    "sort": {2: (5, 8), 3: (8, 10)},
 }
 ALL_MEMBERS = tuple(member for members in MEMBERS.values() for member in members)
 

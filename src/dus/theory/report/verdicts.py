@@ -85,16 +85,11 @@ def short_words(long: Sequence[Comparison], text: Comparison) -> str:
 
 def best(extent: Extent, short: Sequence[Comparison], long: Sequence[Comparison], shown: Sequence[Comparison]) -> str:
     """DUS next to the best schedule."""
-    head = ("source", "ρ", *(f"{count}" for count in shown[0].over_steps))
-    over = [
-        (each.kind, f"{each.rate:.2f}", *(nats(found["best"]) for found in each.over_steps.values())) for each in shown
-    ]
-    calls = [(each.kind, f"{each.rate:.2f}", *(nats(gap) for gap in each.by_call)) for each in shown]
-    called = ("source", "ρ", *(f"call {call + 1}" for call in range(shown[0].steps)))
-    residues = [
-        (each.kind, f"{each.rate:.2f}", *(nats(found["residues"]) for found in each.over_steps.values()))
-        for each in shown
-    ]
+    return "\n".join((_by_rate(extent, short, long), _by_call(shown), _by_calls(extent, shown)))
+
+
+def _by_rate(extent: Extent, short: Sequence[Comparison], long: Sequence[Comparison]) -> str:
+    """What both lose over the mixing rate, in short blocks and in long ones."""
     return f"""## The best schedule
 
 Of all schedules of a block in so many calls, the one with the least divergence, by exact dynamic programming over
@@ -119,20 +114,35 @@ Mean divergence of {extent.draws} draw(s) a rate, in nats: DUS / the best schedu
 
 {_comparison_table(long)}
 
-{verdict(long)}
-### Where DUS loses it
+{verdict(long)}"""
+
+
+def _by_call(shown: Sequence[Comparison]) -> str:
+    """What each of DUS's calls loses."""
+    rows = [(each.kind, f"{each.rate:.2f}", *(nats(gap) for gap in each.by_call)) for each in shown]
+    return f"""### Where DUS loses it
 
 What each of its calls loses, on the sources at the largest mixing rate below 0.95, and on English text reduced to
 vowels and other characters (order 4):
 
-{table(called, calls)}
+{table(("source", "ρ", *(f"call {call + 1}" for call in range(shown[0].steps))), rows)}
 
 On a first-order chain only the first call can lose: any revealed token cuts the chain in two. A chain of order k is cut
 by k revealed *neighbours* only, and DUS never has two of them before its last call. There the tokens that it unmasks
 together have single revealed ones between them, and are still tied. A schedule that reveals neighbours in successive
 calls cuts the chain; and where mixing is slow, one that begins with a single token loses nothing in its first call.
+"""
 
-### Which positions it takes
+
+def _by_calls(extent: Extent, shown: Sequence[Comparison]) -> str:
+    """Which positions the schedules take, and what the best ones lose by number of calls."""
+    head = ("source", "ρ", *(f"{count}" for count in shown[0].over_steps))
+
+    def least(label: str) -> str:
+        found = [(each, [nats(losses[label]) for losses in each.over_steps.values()]) for each in shown]
+        return table(head, [(each.kind, f"{each.rate:.2f}", *losses) for each, losses in found])
+
+    return f"""### Which positions it takes
 
 The call that unmasks each of {extent.length} positions, by DUS (above) and by the best schedule (below), on the same
 sources.
@@ -147,11 +157,11 @@ The same sources; the star is DUS, *residues* are the classes of a stride, one a
 
 The least divergence by number of calls, in nats:
 
-{table(head, over)}
+{least("best")}
 
 That of residue classes:
 
-{table(head, residues)}
+{least("residues")}
 """
 
 
