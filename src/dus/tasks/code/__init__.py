@@ -2,8 +2,9 @@
 
 The question names the function, its arguments and what it does; the solution is the source and nothing else, and
 follows from the wording. Level 1: one operation on the whole of one value, under a name that tells it. Level 2: two or
-three on one value, or on each item of a list. Level 3: several arguments, branches, loops, a helper. Any program is accepted that passes the hidden tests, which come from callables and not
-from the printed solution, and which no constant that is off by one passes.
+three on one value, or on each item of a list. Level 3: several arguments, branches, loops, a helper. Any program is
+accepted that passes the hidden tests, which come from callables and not from the printed solution, and which no
+constant that is off by one passes.
 """
 
 from __future__ import annotations

@@ -89,7 +89,8 @@ WHOLE = {kind: [o for o in BY_KIND[kind] if o not in EACH] for kind in KINDS}
 LATER = {kind: [o for o in BY_KIND[kind] if not o.first] for kind in KINDS}
 GOING_ON = {kind: [o for o in LATER[kind] if o.gives != "bool"] for kind in KINDS}
 SAME = {kind: [o for o in GOING_ON[kind] if o.gives == kind] for kind in KINDS}
-"""Operations by what they take: any, those on the value as a whole, those that may follow others, those that others may follow, those that keep it."""
+"""Operations by what they take: any, those on the value as a whole, those that may follow others, those that others may
+follow, those that keep it."""
 VALUES: dict[str, Sequence[Piece]] = {"numbers": pieces.NUMBER_VALUES, "words": pieces.WORD_VALUES}
 TESTS: dict[str, Sequence[Piece]] = {"numbers": pieces.NUMBER_TESTS, "words": pieces.WORD_TESTS}
 ELEMENT = {"numbers": ("x", "number"), "words": ("word", "word")}
