@@ -23,7 +23,8 @@ pages: report  # every page of docs/results that the bundled model has part in: 
 	$(EVAL) --out results/tasks --task code,instructions --level 1 --limit 200 --block-length 8,16,32,64 \
 		--planner dus --planner 'confidence(like=dus)' --planner 'confidence(like=dus(groups=residues))' \
 		--planner 'eb(gamma=1)' --planner 'eb(gamma=1) | spaced(gap=8)' --planner 'cb(tau=0.9)' \
-		--planner 'cb(tau=0.9) | spaced(gap=8)' --planner 'confidence(per_step=1)' --engine ray
+		--planner 'cb(tau=0.9) | spaced(gap=8)' --planner 'confidence(per_step=1)' --engine ray \
+		--confirm-run-unsafe-code
 	$(EVAL) --preset order --out results/order --engine ray
 	$(EVAL) --out results/strides --level 2 --block-length 32 --limit 300 --engine ray \
 		$(foreach n,$(STRIDES),--planner 'dus(order=entropy, groups=residues, stride=$(n))' --planner 'confidence(steps=$(n))')

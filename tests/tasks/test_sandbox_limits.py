@@ -67,13 +67,29 @@ def test_the_working_folder_is_empty_private_and_gone_afterwards():
 @pytest.mark.parametrize(
     "program",
     [
-        "for n in range(10**6): open(str(n), 'w').write('x' * (8 << 20))",
+        "for n in range(10**6): open(str(n), 'w').write('x' * (4 << 20))",
         "for n in range(10**6): open(str(n), 'w').close()",
     ],
     ids=["bytes", "names"],
 )
 def test_a_folder_full_of_files_is_stopped(program):
     assert run(program).ended == "files"
+
+
+@confined
+def test_files_without_a_name_hold_little():
+    program = """if True:
+        import os
+        held = []
+        try:
+            while True:
+                held.append(os.open("x", os.O_CREAT | os.O_RDWR))
+                os.unlink("x")
+                os.ftruncate(held[-1], 4 << 20)
+        except OSError:
+            print(sum(os.fstat(file).st_size for file in held) >> 20)
+    """
+    assert 0 < int(run(program).output) <= 96
 
 
 @confined

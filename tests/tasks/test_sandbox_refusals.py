@@ -26,7 +26,11 @@ REFUSED = {
     "limits of others": "import resource; resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (0, 0))",
     "priority of others": "os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)",
     "a higher limit": "import resource; resource.setrlimit(resource.RLIMIT_CPU, (99, 99))",
+    "a signal when a file is ready": "__import__('fcntl').fcntl(os.pipe()[0], 8, os.getppid())",
+    "that signal's number": "__import__('fcntl').fcntl(os.pipe()[0], 10, 9)",
+    "that signal, by ioctl": "__import__('fcntl').ioctl(os.pipe()[0], 0x8901, os.getppid().to_bytes(4, 'little'))",
     "socket": "__import__('socket').socket()",
+    "pair of sockets": "__import__('socket').socketpair()",
     "local socket": "__import__('socket').socket(__import__('socket').AF_UNIX)",
     "truncate": "os.truncate('HARM', 0)",
     "delete": "os.unlink('HARM')",
@@ -168,6 +172,12 @@ def test_introspection_is_what_is_refused(name):
     assert "is not for programs in the sandbox" in run(textwrap.dedent(FORGERIES[name])).output
 
 
+def test_no_other_interpreter_is_started():
+    names = "try: import _xxsubinterpreters as other\nexcept ImportError: import _interpreters as other\n"
+    assert run(f"{names}try: other.create()\nexcept RuntimeError: pass\nelse: raise SystemExit").finished
+    assert "PermissionError" in run("import _testcapi").output
+
+
 # An independent reading of the filter: a small machine for its instructions, and the numbers of the C headers.
 
 
@@ -200,6 +210,7 @@ def test_the_filter_refuses_what_it_names(machine, writable):
     calls = header(machine)
     column, architecture = jail.MACHINES[machine]
     texts = [*jail.REFUSED.values(), jail.WRITING, jail.OWN_PROCESS_ONLY, jail.CLONE, jail.OPEN, jail.OPENAT]
+    texts += jail.SIGNALLING
     for name, numbers in re.findall(r"(\w+) (\S+)", " ".join(texts)):
         assert numbers.split("/")[column] == str(calls.get(name, "-")), name
     filtered = jail.filtered(machine, 1234, writable)
@@ -215,6 +226,8 @@ def test_the_filter_refuses_what_it_names(machine, writable):
     assert said_of(jail.WRITING) == {files}
     assert [said("openat", 0, 0, flags) for flags in (os.O_RDONLY, os.O_WRONLY, os.O_CREAT)] == ["allow", files, files]
     assert [said("kill", pid) for pid in (1234, 0, 1, 2**32 - 1)] == ["allow", "allow", "refuse", "refuse"]
+    assert [said("fcntl", 0, command) for command in (1, 4, 8, 10, 15)] == ["allow", "allow", *["refuse"] * 3]
+    assert [said("ioctl", 0, command) for command in (0x5401, 0x8901, 0x8902)] == ["allow", "refuse", "refuse"]
     assert [said("clone", flags) for flags in (0x10000 | 0x100, 0x11)] == ["allow", "refuse"]
     assert {said(name) for name in ("read", "write", "mmap", "futex", "exit_group", "close_range")} == {"allow"}
     assert {said(name) for name in ("io_uring_setup", "clone3", "openat2", "pidfd_open")} == {"refuse"}

@@ -21,9 +21,9 @@ and writing the user's files or on the network: run code there that you would ru
 
 A program passes when it comes to its end: an exit, whatever its code, does not, nor does anything it prints. It ends by
 returning a random token that no name, frame or attribute leads to while it runs, and introspection that would is
-refused. Two things remain. Tests run in one interpreter with the code they test, so code may make them mean something
-else, say by returning an object that equals everything: that is so wherever tests are appended to code. And who attacks
-the interpreter itself, through crafted bytecode, can forge a verdict, though still harm nothing.
+refused. Two things remain. Tests run in one interpreter with the code they test, so code may read them, or make them
+mean something else, say by returning an object that equals everything: that is so wherever tests are appended to code.
+And who attacks the interpreter itself, through crafted bytecode, can forge a verdict, though still harm nothing.
 """
 
 from __future__ import annotations
