@@ -55,7 +55,7 @@ def test_the_command_trains_what_it_says(monkeypatch, tmp_path, capsys):
 )
 def test_the_check_fails_where_nothing_was_learned(monkeypatch, capsys, bound, right, code):
     monkeypatch.setattr(check, "train", lambda folder, settings: None)
-    monkeypatch.setattr(check.card, "entries", lambda folder: [{"bound_arithmetic_1": bound, "equations": right}])
+    monkeypatch.setattr(check.journal, "entries", lambda folder: [{"bound_arithmetic_1": bound, "equations": right}])
     assert main(["train", "--check"]) == code
     assert f"equations {right:.1%} right" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from dus.evaluation.accuracy import Accuracy
 from dus.tasks import TASKS
-from dus.training import card, export, judge, run
+from dus.training import export, journal, judge, run
 from dus.training.model import Size, build, masked_logits
 from dus.training.run import Settings, TrainingError
 
@@ -50,6 +50,46 @@ def test_a_killed_run_resumes_exactly_where_it_was(finished, tmp_path):
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+@pytest.mark.parametrize("state", ["", '{"global_step": 6'], ids=["empty", "torn"])
+def test_a_checkpoint_killed_in_its_last_file_is_passed_over(finished, tmp_path, state):
+    folder = tmp_path / "torn"
+    shutil.copytree(finished, folder)
+    (folder / "checkpoint-6/trainer_state.json").write_text(state)
+    with (folder / "log.jsonl").open("a") as log:
+        log.write('{"step": 6, "lo')
+    assert run.newest_checkpoint(folder) == folder / "checkpoint-3"
+    run.train(folder, TINY, resume=True)
+    assert [(e["step"], e.get("loss")) for e in journal.entries(folder)] == [
+        (e["step"], e.get("loss")) for e in journal.entries(finished)
+    ]
+    assert (folder / "model/README.md").exists()
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(finished, tmp_path):
+    folder = tmp_path / "young"
+    folder.mkdir()
+    shutil.copy(finished / "settings.json", folder)
+    shutil.copy(finished / "log.jsonl", folder)
+    run.train(folder, replace(TINY, steps=3), resume=True)
+    ours, theirs = (journal.entries(path) for path in (folder, finished))
+    assert [e["loss"] for e in ours if "loss" in e] == [e["loss"] for e in theirs if "loss" in e][:3]
+
+
+def test_what_the_machine_lacks_is_said_at_once(tmp_path, monkeypatch):
+    from dus.tasks import sandbox
+
+    def broken():
+        raise sandbox.SandboxError("no sandbox here")
+
+    monkeypatch.setattr(sandbox, "check", broken)
+    with pytest.raises(TrainingError, match="no sandbox here; without programs: --task arithmetic,instructions,text"):
+        run.train(tmp_path / "run", TINY)
+    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    with pytest.raises(TrainingError, match="accelerate: pip install"):
+        run.train(tmp_path / "run", TINY)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_resumed_only_exports_again(finished, tmp_path):
     folder = tmp_path / "again"
     shutil.copytree(finished, folder)
@@ -57,11 +97,11 @@ def test_a_finished_run_resumed_only_exports_again(finished, tmp_path):
     run.train(folder, TINY, resume=True)
     ours, theirs = (load_file(path / "model/model.safetensors") for path in (folder, finished))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-    assert card.entries(folder) == card.entries(finished)
+    assert journal.entries(folder) == journal.entries(finished)
 
 
 def test_the_log_has_losses_bounds_and_accuracies(finished):
-    log = card.entries(finished)
+    log = journal.entries(finished)
     assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3, 4, 5, 6]
     measured = [entry for entry in log if "equations" in entry]
     assert [entry["step"] for entry in measured] == [3, 6]
@@ -168,7 +208,7 @@ def test_the_loss_is_the_mean_of_the_rows_means(finished):
 
 
 def test_what_cannot_be_started_or_resumed_gets_a_sentence(finished, tmp_path):
-    with pytest.raises(TrainingError, match="nothing to resume"):
+    with pytest.raises(TrainingError, match="holds no training run"):
         run.train(tmp_path / "none", TINY, resume=True)
     with pytest.raises(TrainingError, match="not empty"):
         run.train(finished, TINY)
@@ -230,12 +270,13 @@ def test_a_verdict_counts_the_problems_that_are_solved(finished, level):
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
-def test_every_solution_fits_in_the_answer(finished, level):
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_every_solution_fits_in_the_answer(finished, task, level):
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
-    solutions = [problem.solution for problem in TASKS["arithmetic"].held_out(level, 2000)]
-    assert max(len(ids) for ids in tokenizer(solutions)["input_ids"]) < TASKS["arithmetic"].answer_tokens[level]
+    solutions = [problem.solution for problem in task.held_out(level, 2000)]
+    assert max(len(ids) for ids in tokenizer(solutions)["input_ids"]) < task.answer_tokens[level]
 
 
 def test_wilsons_interval():

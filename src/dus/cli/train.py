@@ -15,7 +15,9 @@ def train(
     decay: Annotated[
         int | None, typer.Option(min=0, help="Over so many last steps the learning rate falls (default: half).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the weights and the problems (default 0).")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Of the weights and the problems (default 0).")
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(help="What to train on, separated by commas; the tokenizer is learned from it (default: all)."),
@@ -31,7 +33,8 @@ def train(
 ) -> None:
     """Train a small masked diffusion model on generated problems; OUT/model is then what `dus.load` takes.
 
-    A run ends early with a short decay: `--resume --steps NOW+800 --decay 800`.
+    Now and then it answers problems; programs that it writes for `code` run in the sandbox. A run ends early with a
+    short decay: `--resume --steps NOW+800 --decay 800`.
     """
     from dus.training import check as checking
     from dus.training import run

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -15,14 +13,13 @@ from typing import TYPE_CHECKING
 from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.evaluation.questions import held_out
 from dus.tasks import LEVELS, TASKS
+from dus.training import journal
 from dus.training.judge import BLOCK_LENGTH, Verdict
 from dus.training.model import SIZES
 
 if TYPE_CHECKING:
     from dus.training.data import Curriculum
     from dus.training.run import Settings
-
-LONGEST_PAUSE = 900.0  # seconds between two log entries beyond which a run was not running
 
 FORMATS = {"llada": "LLaDA", "dream": "Dream"}
 
@@ -80,18 +77,6 @@ with torch {torch} and transformers {transformers}.
 """
 
 
-def hours(folder: Path) -> float:
-    """Hours that the run in `folder` was running, pauses between its log entries left out."""
-    times = [entry["time"] for entry in entries(folder)]
-    steps = (later - sooner for sooner, later in pairwise(times))
-    return sum(step for step in steps if 0 < step < LONGEST_PAUSE) / 3600
-
-
-def entries(folder: Path) -> list[dict[str, float]]:
-    """The log of a run, one dict of numbers a line of `log.jsonl`."""
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
 def hardware() -> str:
     """The processors that this process computes on."""
     import torch
@@ -108,7 +93,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
 
     from dus.training.data import Curriculum
 
-    log = entries(folder)
+    log = journal.entries(folder)
     losses = [entry["loss"] for entry in log if "loss" in entry]
     measured = [entry for entry in log if "equations" in entry][-1]
     curriculum = Curriculum().of(settings.tasks)
@@ -135,7 +120,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         warmup=settings.warmup,
         decay=settings.decay,
         hardware=hardware(),
-        hours=hours(folder),
+        hours=journal.hours(folder),
         loss=losses[-1],
         bounds="; ".join(_bounds(settings.tasks, measured)),
         equation_accuracy=measured["equations"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dus.training import card
+from dus.training import journal
 from dus.training.model import Size
 from dus.training.run import Settings, train
 
@@ -32,7 +32,7 @@ def check(folder: Path, seed: int = 0) -> tuple[bool, str]:
     from dataclasses import replace
 
     train(folder, replace(SETTINGS, seed=seed))
-    found = [entry for entry in card.entries(folder) if "equations" in entry][-1]
+    found = [entry for entry in journal.entries(folder) if "equations" in entry][-1]
     bound, right = found["bound_arithmetic_1"], found["equations"]
     learned = bound <= UNTRAINED_BOUND / 2 and right >= 0.05
     report = f"held-out bound {bound:.2f} nats a token (untrained {UNTRAINED_BOUND}), equations {right:.1%} right"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from dus.tasks import LEVELS, TASKS
-from dus.training import equations, export
+from dus.training import equations, export, journal
 from dus.training.data import Encoder, Row, encode_problems, masks
 from dus.training.judge import judge_all
 from dus.training.model import masked_logits
@@ -117,13 +116,12 @@ class Trying(TrainerCallback):
 
 
 class Journal(TrainerCallback):
-    """Appends every log entry to a file, one JSON object a line, with the step and the time (seconds since 1970)."""
+    """Appends every log entry to the `journal` of a folder, with the step and the time (seconds since 1970)."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         """Writes one line."""
         kept = {name: value for name, value in logs.items() if name not in ("epoch", "total_flos")}
-        with self.file.open("a") as file:
-            file.write(json.dumps({"step": state.global_step, "time": round(time.time(), 1), **kept}) + "\n")
+        journal.append(self.folder, {"step": state.global_step, "time": round(time.time(), 1), **kept})

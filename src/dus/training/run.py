@@ -10,10 +10,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dus.evaluation.files import write
 from dus.tasks import TASKS
+from dus.training import journal
 from dus.training.model import SIZES, Size
 
 if TYPE_CHECKING:
@@ -55,20 +58,23 @@ class Settings:
 def train(folder: Path, settings: Settings, *, resume: bool = False) -> Path:
     """Trains in `folder` until `settings.steps` and returns the folder of the exported model.
 
-    With `resume` the newest complete checkpoint is continued, with the same batches that an unbroken run would have
-    seen; a run that has all its steps is only exported again.
+    With `resume` the newest complete checkpoint is continued, or the run begun anew where there is none yet, with the
+    same batches that an unbroken run would have seen; a run that has all its steps is only exported again.
 
     Raises:
         TrainingError: when there is nothing to resume, when other settings than the numbers of steps differ from
-            the begun run's, or when a new run would write into a folder that is not empty.
+            the begun run's, when a new run would write into a folder that is not empty, or when this machine lacks
+            what training needs.
     """
+    _check_machine(settings)
     checkpoint = newest_checkpoint(folder)
     if resume:
         _check_resumable(folder, settings, checkpoint)
+        journal.cut(folder, _step_of(checkpoint) if checkpoint else 0)
     elif folder.exists() and any(folder.iterdir()):
         raise TrainingError(f"{folder} is not empty: resume the run in it or name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
+    write(folder / "settings.json", json.dumps(asdict(settings), indent=1))
     run = prepare(folder, settings, checkpoint)
     if checkpoint is None or _step_of(checkpoint) < settings.steps:
         run.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -121,18 +127,37 @@ def chosen(
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end: the Trainer writes `trainer_state.json` last."""
-    done = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    done = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _whole(path)]
     return max(done, key=_step_of, default=None)
+
+
+def _whole(file: Path) -> bool:
+    try:
+        return bool(json.loads(file.read_text()))
+    except ValueError:
+        return False
 
 
 def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
+def _check_machine(settings: Settings) -> None:
+    """What would otherwise fail in the middle of the run."""
+    from dus.tasks.sandbox import SandboxError, check
+
+    if find_spec("accelerate") is None:
+        raise TrainingError("training needs accelerate: pip install 'dus[train]'")
+    others = [task for task in TASKS if not TASKS[task].runs_code]
+    if any(TASKS[task].runs_code for task in settings.tasks):
+        try:
+            check()
+        except SandboxError as error:
+            raise TrainingError(f"{error}; without programs: --task {','.join(others)}") from None
+
+
 def _check_resumable(folder: Path, settings: Settings, checkpoint: Path | None) -> None:
-    if checkpoint is None:
-        raise TrainingError(f"nothing to resume: {folder} has no complete checkpoint")
-    if _step_of(checkpoint) > settings.steps:
+    if checkpoint and _step_of(checkpoint) > settings.steps:
         raise TrainingError(f"{checkpoint.name} in {folder} is already past {settings.steps} steps")
     stored = stored_settings(folder)
     for name in ("seed", "tasks", "size", "tokens_per_batch"):
@@ -169,7 +194,7 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
     )
     if checkpoint:
         run.average.load(checkpoint)
-    run.add_callback(measure.Journal(folder / "log.jsonl"))
+    run.add_callback(measure.Journal(folder))
     run.add_callback(measure.Probing(run, measure.Probe(vocabulary, settings.tasks), settings.probe_every))
     run.add_callback(measure.Trying(run, vocabulary, settings.tasks, settings.try_every, settings.tried))
     return run
