@@ -45,7 +45,7 @@ def test_the_command_trains_what_it_says(monkeypatch, tmp_path, capsys):
     assert "dus train --out DIR --steps 3 --decay 1 --seed 7 --task arithmetic,text\n" in card
     assert {line.split(" | ")[0] for line in card.splitlines() if line.startswith("| ")} >= {"| arithmetic", "| text"}
     assert "code" not in card
-    assert "87% `arithmetic`, 0.2 : 0.4 : 0.4; 13% `text`, 0.4 : 0.3 : 0.3" in card
+    assert "87% `arithmetic`, 0.3 : 0.4 : 0.3; 13% `text`, 0.4 : 0.3 : 0.3" in card
     measured = {name for line in (tmp_path / "a/log.jsonl").read_text().splitlines() for name in json.loads(line)}
     assert {name for name in measured if name.endswith("_1")} == {"bound_arithmetic_1", "bound_text_1"}
 

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import isclose
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
 FORMATS = {"llada": "LLaDA", "dream": "Dream"}
 
+SCORING = {
+    "code": " Programs run in the sandbox.",
+    "text": " Passages of `text` are drawn at temperature 1 instead, and scored by their true likelihood; beside it "
+    "stands what the source's own passages cost.",
+}
+SOURCE_OF_TEXT = (
+    "Passages of `text` come from a Markov source fitted on GSM8K's training questions; the other tasks use no outside "
+    "text."
+)
+
 TEMPLATE = """\
 ---
 license: mit
@@ -39,8 +50,8 @@ answers the generated problems of `dus.tasks` and nothing else; it exists so tha
 ## How good
 
 Token by token (`{planner}`, blocks of {block}), greedily, on held-out problems, which share no question with the
-training problems; 95% intervals (Wilson's for shares). Programs run in the sandbox; passages of `text` are scored by
-their true likelihood, and the passages of the source itself cost its entropy rate, given beside.
+training problems, though a short solution may have been seen under another question; 95% intervals (Wilson's for
+shares).{scoring}
 
 | task | level | right, or nats a token |
 | --- | --- | --- |
@@ -51,7 +62,7 @@ their true likelihood, and the passages of the source itself cost its entropy ra
 Generated, without end, by the shares of the tasks in the tokens and of their levels: {tasks}.
 Bare equations ("17 + 8 = 25. 30 - 4 = 26. ") are {equations[0]:.0%} of the rows at first and {equations[1]:.0%} after
 {ramp:,} steps, in which the shares of the levels go from {levels} to those above. Held-out problems are skipped.
-Passages of `text` come from a Markov source fitted on GSM8K's training questions; the other tasks use no outside text.
+{sources}
 The tokenizer is a byte-level BPE learned from the same problems; numbers below 100 are single tokens, longer ones are
 split in pairs of digits from the right.
 
@@ -61,7 +72,7 @@ split in pairs of digits from the right.
   averaged over the l; masking rates stratified over the batch. The prompt is visible; end tokens count.
 - {steps:,} steps of {tokens:,} tokens ({total:.0f} million tokens), seed {seed}.
 - Muon (learning rate {matrix_lr}) for the matrices of the layers, AdamW ({other_lr}) for the rest; {warmup} steps of
-  warm-up, then constant, linear decay to 0 over the last {decay:,} steps; gradients clipped to norm 1.
+  warm-up, then constant, linear decay to 0 over the last {decay:,} steps{otherwise}; gradients clipped to norm 1.
 - Embedding and head are one matrix while training (the checkpoint holds it twice): copying words from the question
   is learned in a fraction of the steps that two matrices need.
 - bfloat16 autocast; exponential moving average of the weights (0.997), which is what is exported.
@@ -83,7 +94,8 @@ def hardware() -> str:
 
     if torch.accelerator.is_available():
         return f"{torch.get_device_module().get_device_name()}"
-    return f"{torch.get_num_threads()} CPU threads of {os.cpu_count()} ({platform.machine()})"
+    threads = torch.get_num_threads()
+    return f"{threads} CPU thread{'s' if threads > 1 else ''} of {os.cpu_count()} ({platform.machine()})"
 
 
 def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, verdicts: Sequence[Verdict]) -> str:
@@ -106,6 +118,9 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         context=settings.size.max_length,
         planner=TOKEN_BY_TOKEN,
         block=BLOCK_LENGTH,
+        scoring="".join(told for task, told in SCORING.items() if task in settings.tasks),
+        sources=SOURCE_OF_TEXT if "text" in settings.tasks else "There is no outside text in them.",
+        otherwise=_otherwise(settings, log),
         accuracies="\n".join(_row(verdict) for verdict in verdicts),
         tasks=_tasks(curriculum),
         ramp=curriculum.ramp,
@@ -128,6 +143,24 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         torch=torch.__version__,
         transformers=transformers.__version__,
     )
+
+
+def _otherwise(settings: Settings, log: Sequence[Mapping[str, float]]) -> str:
+    """That the learning rate was not always what the settings say, where a run was gone on with after its end."""
+    from dus.training.optimizer import trapezoid
+
+    shape = {"warmup": settings.warmup, "steps": settings.steps, "decay": settings.decay}
+    other = [
+        int(entry["step"])
+        for entry in log
+        if "learning_rate" in entry
+        and not isclose(
+            entry["learning_rate"], settings.matrix_lr * trapezoid(int(entry["step"]) - 1, **shape), rel_tol=1e-3
+        )
+    ]
+    if not other:
+        return ""
+    return f" (but otherwise in steps {min(other):,} to {max(other):,}, after which the run was gone on with)"
 
 
 def _row(verdict: Verdict) -> str:

@@ -42,7 +42,7 @@ class Curriculum:
     equations: tuple[float, float] = (0.6, 0.1)
     levels: tuple[float, float, float] = (0.8, 0.2, 0.0)
     tasks: tuple[tuple[str, float, tuple[float, float, float]], ...] = (
-        ("arithmetic", 0.45, (0.2, 0.4, 0.4)),
+        ("arithmetic", 0.45, (0.3, 0.4, 0.3)),
         ("code", 0.28, (0.5, 0.3, 0.2)),
         ("instructions", 0.2, (0.6, 0.25, 0.15)),
         ("text", 0.07, (0.4, 0.3, 0.3)),

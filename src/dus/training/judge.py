@@ -39,9 +39,10 @@ class Verdict:
 
 
 def judge(model: Denoiser, task: Task, level: int, size: int) -> Verdict:
-    """Answers the first `size` (at most 2,000) held-out problems of a level, greedily, and scores them.
+    """Answers the first `size` (at most 2,000) held-out problems of a level and scores them.
 
-    The programs that a model writes for a task that `runs_code` run in the sandbox.
+    Greedily; but passages, whose score is their likelihood, are drawn at temperature 1: the likeliest tokens make dull
+    ones that no source would write. The programs that a model writes for a task that `runs_code` run in the sandbox.
     """
     from dus.decoding import generate
 
@@ -54,6 +55,8 @@ def judge(model: Denoiser, task: Task, level: int, size: int) -> Verdict:
         block_length=BLOCK_LENGTH,
         batch_size=64,
         chat=True,
+        temperature=1.0 if task.unit == "nats" else 0.0,
+        seed=0,
         scores=False,
     )
     return Verdict(task, level, tuple(questions.score(i, text) for i, text in enumerate(answers.text or [])))

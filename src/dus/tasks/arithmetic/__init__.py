@@ -182,13 +182,16 @@ def final_number(text: str) -> int | None:
     """The number after the last `####` of `text`, or None where there is none.
 
     A currency sign, spaces, thousands commas, a sign and decimals that are all zero are read as people write them;
-    only ASCII digits count, and a number of more than 18 digits is nobody's answer.
+    only ASCII digits count, and a number of more than 18 digits is nobody's answer. What follows is words or nothing:
+    a number that goes on in another way, as `19e5`, `19/2` or `19 * 3` do, is none.
     """
     tail = text.rpartition("####")
     if not tail[1]:
         return None
     match = re.match(
-        r"[ \t]*\$?[ \t]*(-?)(?:([0-9]{1,3}(?:,[0-9]{3})+)|([0-9]+))(?![0-9,]*[0-9])(?:\.([0-9]+))?", tail[2]
+        r"[ \t]*\$?[ \t]*(-?)(?:([0-9]{1,3}(?:,[0-9]{3})+)|([0-9]+))(?![0-9,]*[0-9])(?:\.([0-9]+))?\$?"
+        r"(?=[.,;:!?)]*(?:\s|$))(?!\s*[*/+=^])",
+        tail[2],
     )
     if match is None:
         return None

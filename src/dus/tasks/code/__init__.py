@@ -3,8 +3,8 @@
 The question names the function, its arguments and what it does; the solution is the source and nothing else, and
 follows from the wording. Level 1: one operation on the whole of one value, under a name that tells it. Level 2: two or
 three on one value, or on each item of a list. Level 3: several arguments, branches, loops, a helper. Any program is
-accepted that passes the hidden tests, which come from callables and not from the printed solution, and which no
-constant that is off by one passes.
+accepted that passes the hidden tests, which come from callables and not from the printed solution, and which tell each
+drawn constant from its neighbours.
 """
 
 from __future__ import annotations
@@ -79,6 +79,14 @@ def _tests(draft: Draft, rng: random.Random) -> list[tuple[tuple[Any, ...], Any]
     return found
 
 
+def _more_tests(draft: Draft, rng: random.Random) -> list[tuple[tuple[Any, ...], Any]]:
+    """Further inputs with their values, near the constants and near zero."""
+    kinds = [kind for _, kind in draft.arguments]
+    drawn = [given for _ in range(3) for near in (draft.constants, (0,)) for given in draw(rng, kinds, near)[:-1]]
+    found = [(given, draft.run(draft.constants, given)) for given in drawn]
+    return [(given, value) for given, value in found if len(repr(value)) <= LONGEST_VALUE]
+
+
 def _name(draft: Draft, rng: random.Random) -> str:
     """A name that says what the function does, or, for more than one operation, one that says nothing."""
     if len(draft.labels) == 1:
@@ -112,9 +120,11 @@ def _write(rng: random.Random, level: int) -> Problem | None:
     tests = _tests(draft, rng)
     if tests is None:
         return None
-    uses = [(f"{name}({', '.join(map(repr, given))})", repr(value)) for given, value in tests]
-    answer = "\n".join(f"assert {use} == {value}" for use, value in uses)
-    return Problem(_question(draft, name, *uses[0], rng), solution, answer, level)
+    use, value = f"{name}({', '.join(map(repr, tests[0][0]))})", repr(tests[0][1])
+    question = _question(draft, name, use, value, rng)
+    tests += _more_tests(draft, random.Random(question))
+    answer = "\n".join(f"assert {name}({', '.join(map(repr, given))}) == {value!r}" for given, value in tests)
+    return Problem(question, solution, answer, level)
 
 
 def _functions(level: int, seed: str) -> Iterator[Problem]:
