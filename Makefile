@@ -25,6 +25,9 @@ pages: report  # every page of docs/results that the bundled model has part in: 
 		--planner 'eb(gamma=1)' --planner 'eb(gamma=1) | spaced(gap=8)' --planner 'cb(tau=0.9)' \
 		--planner 'cb(tau=0.9) | spaced(gap=8)' --planner 'confidence(per_step=1)' --engine ray \
 		--confirm-run-unsafe-code
+	$(EVAL) --out results/dream --model bundled-dream --level 1,2 --limit 300 --block-length 8,16,32 --engine ray \
+		--planner dus --planner 'confidence(like=dus)' --planner 'confidence(like=dus(groups=residues))' \
+		--planner 'cb(tau=0.9)' --planner 'confidence(per_step=1)'
 	$(EVAL) --preset order --out results/order --engine ray
 	$(EVAL) --out results/strides --level 2 --block-length 32 --limit 300 --engine ray \
 		$(foreach n,$(STRIDES),--planner 'dus(order=entropy, groups=residues, stride=$(n))' --planner 'confidence(steps=$(n))')
@@ -39,7 +42,7 @@ pages: report  # every page of docs/results that the bundled model has part in: 
 	$(EVAL) --out results/calibrated --level 2 --limit 500 --block-length 8 --planner dus \
 		--planner 'confidence(like=dus)' --planner 'left-to-right(like=dus)' \
 		--planner "levels(file='results/levels-8.json')" --planner "levels(groups='0 1/2 3 6/4 5 7')"
-	for page in tasks order strides level-1 caches int8 calibrated; do \
+	for page in tasks dream order strides level-1 caches int8 calibrated; do \
 		$(BIN)/dus report results/$$page --out docs/results/$$page.md || exit 1; done
 	$(BIN)/dus theory gap --texts 200 --group 2,4 --page docs/results/gap.md
 	$(BIN)/dus theory long --known 8,32,96 --fill --turns 0,1,2 --limit 100 --level 2 --texts 32 \

@@ -6,12 +6,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from dus.bench import timing
 from dus.bench.growth import draw, grow, values_for
 from dus.bench.machine import machine, peak_memory
 from dus.bench.measure import Bench, Setting
 from dus.bench.shapes import SHAPES, random_model
-from dus.bench.timing import Watched, side_by_side
+from dus.bench.timing import Watched, WatchedPlanner, side_by_side
 from dus.denoisers import DenoiserError
+from dus.planners import BlockState, Prediction, parse
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,39 @@ def test_a_run_reports_every_way(model):
     assert machine(model)["parameters"] == weights
 
 
+@pytest.mark.parametrize("planner", ["cb(tau=0.01)", "eb(gamma=8)", "saber"])
+def test_rows_may_take_different_numbers_of_calls(model, planner):
+    setting = Setting(planner=planner, batch=5, prompt=12, new=32, block_length=16, repeats=1)
+    bench = Bench(model, setting)
+    for line in bench.run(["none", "dual", "touched"], with_textbook=False)["lines"]:
+        nfe = bench.generation(line["name"]).nfe
+        assert line["nfe"] == sum(nfe) / 5
+        assert line["tpf"] == 32 / line["nfe"]
+
+
+def test_what_cannot_be_compared_or_does_not_fit_is_refused(model):
+    with pytest.raises(ValueError, match="saber takes tokens back"):
+        Bench(model, Setting(planner="saber", prompt=12, new=32, block_length=16)).run(["none"])
+    with pytest.raises(ValueError, match="more than the model's context of 4096"):
+        Bench(model, Setting(prompt=4000, new=128)).ways([], with_textbook=True)
+
+
+def test_the_scores_that_a_planner_reads_are_not_its_own_time(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(timing, "now", lambda: next(clock))
+
+    def slow():
+        for _ in range(50):
+            next(clock)
+        return torch.rand(1, 4)
+
+    watched = WatchedPlanner(parse("entropy"))
+    block = BlockState.begin(torch.ones(1, 4, dtype=torch.bool))
+    chosen = watched.select(block, Prediction(confidence=slow, entropy=slow))
+    assert chosen.sum() == 1
+    assert 0 < watched.seconds < 5
+
+
 def test_forms_of_a_model_are_timed_in_every_mode(model):
     quantized = random_model("llada-8b", 1 / 64, dtype=torch.float32, device="cpu", quantize="int8")
     lines = Bench(model, SMALL).brief(["none", "touched"], variants={"int8": quantized})
@@ -75,7 +110,7 @@ def test_the_peak_of_memory_is_over_what_was_taken_before():
 @pytest.mark.parametrize("cache", ["none", "prefix", "dual", "block", "touched"])
 def test_the_floor_makes_the_same_calls(model, cache):
     bench, watched = Bench(model, SMALL), Watched(model)
-    bench.tokens(cache, model=watched)
+    bench.generation(cache, model=watched)
     again = Watched(model)
     replayed, watched.inner = list(watched.calls), again
     watched.replay()

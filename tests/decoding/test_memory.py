@@ -200,6 +200,10 @@ def test_what_is_free_of_the_main_memory(monkeypatch, tmp_path):
     for limit, free in (("max\n", 700 * 1024), ("5000\n", 4000), ("500\n", 0)):
         (tmp_path / "memory.max").write_text(limit)
         assert memory.free_bytes(cpu) == free
+    (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 300\n")
+    assert memory.free_bytes(cpu) == 0
+    (tmp_path / "memory.max").write_text("900\n")
+    assert memory.free_bytes(cpu) == 200
     assert memory.free_bytes(torch.device("meta")) is None
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint that comes along: small, in LLaDA's format, and what transformers' own Llama makes of it."""
+"""The checkpoints that come along: small, in published formats, and what transformers' own models make of them."""
 
 import json
 import re
@@ -6,14 +6,15 @@ from functools import reduce
 from importlib import resources
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 import dus
+from dus.denoisers.files import BUNDLED
 
-FOLDER = Path(str(resources.files("dus") / "assets" / "bundled"))
-MEGABYTES = 16
+MEGABYTES = {"bundled": 16, "bundled-dream": 6}
 LLADA_NAMES = [
     (r"^model\.transformer\.wte\.", "model.embed_tokens."),
     (r"^model\.transformer\.ln_f\.", "model.norm."),
@@ -27,6 +28,14 @@ LLADA_NAMES = [
     (r"\.ff_out\.", ".mlp.down_proj."),
     (r"^model\.transformer\.blocks\.", "model.layers."),
 ]
+
+
+def folder(name):
+    return Path(str(resources.files("dus") / "assets" / name))
+
+
+def weights(name):
+    return {key: value for file in folder(name).glob("*.safetensors") for key, value in load_file(file).items()}
 
 
 def llama(config):
@@ -43,7 +52,7 @@ def llama(config):
             rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]},
         )
     )
-    made.load_state_dict({renamed(key): value for key, value in load_file(FOLDER / "model.safetensors").items()})
+    made.load_state_dict({renamed(key): value for key, value in weights("bundled").items()})
     return made
 
 
@@ -51,23 +60,41 @@ def renamed(key):
     return reduce(lambda name, change: re.sub(*change, name), LLADA_NAMES, key)
 
 
-def test_logits_are_those_of_transformers_own_model_attending_both_ways():
-    denoiser = dus.load(dtype="float32", device="cpu")
-    reference = llama(json.loads((FOLDER / "config.json").read_text())).float().eval()
+def qwen(config):
+    """Transformers' Qwen2 with the weights of a Dream, whose names are the same."""
+    made = Qwen2ForCausalLM(Qwen2Config(**{key: config[key] for key in config if key != "model_type"}))
+    made.load_state_dict(weights("bundled-dream"))
+    return made
+
+
+@pytest.mark.parametrize(("name", "make", "shift"), [("bundled", llama, 0), ("bundled-dream", qwen, 1)])
+def test_logits_are_those_of_transformers_own_model_attending_both_ways(name, make, shift):
+    denoiser = dus.load(name, dtype="float32", device="cpu")
+    reference = make(json.loads((folder(name) / "config.json").read_text())).float().eval()
     canvas = torch.randint(2, denoiser.vocab_size, (3, 40), generator=torch.Generator().manual_seed(0))
     canvas[:, 20:] = denoiser.mask_token_id
     everywhere = torch.zeros(1, 1, 40, 40)
     with torch.no_grad():
         expected = reference(input_ids=canvas, attention_mask=everywhere).logits
-    found = denoiser.logits(canvas, read=torch.arange(40))
-    torch.testing.assert_close(found, expected, atol=2e-4, rtol=2e-4)
+    found = denoiser.logits(canvas, read=torch.arange(shift, 40))
+    torch.testing.assert_close(found, expected[:, : 40 - shift], atol=2e-4, rtol=2e-4)
+    assert denoiser.shift == shift
 
 
-def test_it_is_small_has_a_card_and_answers_in_its_chat_template():
-    held = sum(file.stat().st_size for file in FOLDER.glob("*.safetensors"))
-    assert held <= MEGABYTES * 2**20
-    assert "dus train" in (FOLDER / "README.md").read_text()
-    denoiser = dus.load(device="cpu")
+@pytest.mark.parametrize("name", BUNDLED)
+def test_it_is_small_has_a_card_and_answers_in_its_chat_template(name):
+    held = sum(file.stat().st_size for file in folder(name).glob("*.safetensors"))
+    assert held <= MEGABYTES[name] * 2**20
+    assert "dus train" in (folder(name) / "README.md").read_text()
+    denoiser = dus.load(name, device="cpu")
     question = "Tom has 5 apples and buys 7 more. How many apples does Tom have now?"
     made = dus.generate(denoiser, question, planner="confidence", max_new_tokens=32, block_length=32)
     assert len(made.text[0].split()) > 3
+
+
+def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
+    (tmp_path / "bundled").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(dus.denoisers.DenoiserError, match=r"bundled has no config.json"):
+        dus.load("bundled")
+    assert dus.load(device="cpu").vocab_size > 900

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from dus.bench.machine import peak_memory
 from dus.bench.textbook import textbook
 from dus.bench.timing import Watched, WatchedPlanner, now, side_by_side
-from dus.decoding import generate
+from dus.decoding import Generation, generate
 from dus.denoisers import Checkpoint
 from dus.denoisers.quantized import weight_bytes
 from dus.planners import Planner, parse
@@ -65,9 +66,15 @@ class Bench:
     Args:
         model: a checkpoint.
         setting: what to generate.
+
+    Raises:
+        ValueError: the canvas does not fit the model's context.
     """
 
     def __init__(self, model: Checkpoint, setting: Setting) -> None:
+        most = model.max_length
+        if most is not None and setting.prompt + setting.new > most:
+            raise ValueError(f"{setting.prompt} and {setting.new} tokens are more than the model's context of {most}")
         self.model, self.setting = model, setting
         drawn = torch.Generator().manual_seed(0)
         self.prompts = list(torch.randint(2, model.vocab_size, (setting.batch, setting.prompt), generator=drawn))
@@ -85,9 +92,9 @@ class Bench:
         Returns:
             `setting`, and `lines`: for each way its `name`, the `seconds` of a generation (median) and of the very
             `first` one, `tokens_per_second`, `agreement` (the share of its tokens that equal those of the first line),
-            `weights` (bytes), `memory` (bytes, at its peak, on top of those); and for cache modes `nfe` of a row,
-            `tpf`, `first_block` (seconds), `over_floor` (seconds over those of the bare forwards), and the shares
-            `denoiser`, `planner` and `rest` of the time of one watched run.
+            `weights` (bytes), `memory` (bytes, at its peak, on top of those); and for cache modes `nfe` (mean of the
+            rows), `tpf`, `first_block` (seconds), `over_floor` (seconds over those of the bare forwards), and the
+            shares `denoiser`, `planner` and `rest` of the time of one watched run.
         """
         ways = self.ways(caches, with_textbook=with_textbook, variants=variants)
         insides = {way.name: self._inside(way) for way in ways if way.cache is not None}
@@ -109,7 +116,13 @@ class Bench:
     def ways(
         self, caches: Sequence[str], *, with_textbook: bool, variants: Mapping[str, Checkpoint] | None = None
     ) -> list[Way]:
-        """All ways, each run once."""
+        """All ways, each run once.
+
+        Raises:
+            ValueError: with the textbook loop under a planner that takes tokens back, which the loop does not.
+        """
+        if with_textbook and parse(self.setting.planner).revises:
+            raise ValueError(f"{self.setting.planner} takes tokens back, the textbook loop does not: --no-textbook")
         ways = [Way("textbook", self.model, None)] if with_textbook else []
         ways += [Way(cache, self.model, cache) for cache in caches]
         ways += [Way(f"{cache}, {name}", form, cache) for name, form in (variants or {}).items() for cache in caches]
@@ -119,8 +132,12 @@ class Bench:
             way.first = now() - began
         return ways
 
-    def tokens(self, cache: str, *, model: Any = None, planner: Planner | None = None) -> list[Tensor]:
-        """What `generate` gives in a cache mode."""
+    def tokens(self, cache: str) -> list[Tensor]:
+        """The tokens that `generate` gives in a cache mode."""
+        return self.generation(cache).tokens
+
+    def generation(self, cache: str, *, model: Any = None, planner: Planner | None = None) -> Generation:
+        """What `generate` gives in a cache mode, without the scores of a trace, which no planner asks for."""
         return generate(
             model or self.model,
             self.prompts,
@@ -130,11 +147,11 @@ class Bench:
             cache=cache,  # type: ignore[arg-type]
             eos="ignore",
             scores=False,
-        ).tokens
+        )
 
     def _generate(self, way: Way) -> list[Tensor]:
         if way.cache is not None:
-            return self.tokens(way.cache, model=way.model)
+            return self.generation(way.cache, model=way.model).tokens
         setting, planner = self.setting, parse(self.setting.planner)
         return textbook(way.model, self.prompts, planner, new=setting.new, block_length=setting.block_length)
 
@@ -155,16 +172,17 @@ class Bench:
         """Where the time of a run goes, and its bare forwards to be replayed."""
         watched, planner = Watched(way.model), WatchedPlanner(parse(self.setting.planner))
         began = now()
-        self.tokens(str(way.cache), model=watched, planner=planner)
+        nfe = fmean(self.generation(str(way.cache), model=watched, planner=planner).nfe)
         total = now() - began
-        calls, second_block = len(watched.calls), self.setting.prompt + self.setting.block_length
+        second_block = self.setting.prompt + self.setting.block_length
         opening = next(
-            (number for number, call in enumerate(watched.calls) if int(call.read.min()) >= second_block), calls
+            (number for number, call in enumerate(watched.calls) if int(call.read.min()) >= second_block),
+            len(watched.calls),
         )
         denoiser, planning = sum(watched.seconds) / total, planner.seconds / total
         return {
-            "nfe": calls,
-            "tpf": self.setting.new / calls,
+            "nfe": nfe,
+            "tpf": self.setting.new / nfe,
             "first_block": watched.ends[opening - 1] - began,
             "denoiser": denoiser,
             "planner": planning,

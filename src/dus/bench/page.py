@@ -72,7 +72,7 @@ def _table(lines: Sequence[dict[str, Any]]) -> str:
         timed = [f"{line['seconds']:.3f}", f"{line['tokens_per_second']:.0f}", f"{first / line['seconds']:.2f}×"]
         inside = [""] * 6
         if "nfe" in line:
-            inside = [f"{line['nfe']}", f"{line['first_block']:.3f}", f"{line['over_floor']:.3f}"]
+            inside = [f"{line['nfe']:g}", f"{line['first_block']:.3f}", f"{line['over_floor']:.3f}"]
             inside += [f"{line[share]:.1%}" for share in ("denoiser", "planner", "rest")]
         sizes = [f"{line['first']:.1f}"] * compiled + [_megabytes(line["weights"])] * forms
         rows.append(

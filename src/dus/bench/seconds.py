@@ -44,7 +44,7 @@ def where_the_seconds_go(model: Checkpoint, setting: Setting, cache: str) -> dic
     }
     orders = {text: partial(Bench(model, replace(setting, planner=text)).tokens, cache) for text in ORDERS}
     watched = Watched(model)
-    bench.tokens(cache, model=watched)
+    bench.generation(cache, model=watched)
     calls = len(watched.calls)
     seconds = side_by_side({**ways, "floor": watched.replay, **orders}, setting.repeats)
     changes, before = [], None

@@ -59,8 +59,13 @@ def random_model(
         eos_token_id=1,
     )
     torch.manual_seed(seed)
-    with torch.device(device):
-        model = LladaForMaskedLM(config).to(dtype)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)  # a large one would not fit twice
+    try:
+        with torch.device(device):
+            model = LladaForMaskedLM(config)
+    finally:
+        torch.set_default_dtype(before)
     denoiser = Checkpoint(model.eval())
     if quantize is not None:
         how = quantization(quantize).quant_type

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 from dus.decoding.caches import ColumnCache
 from dus.denoisers import Checkpoint
 from dus.planners import BlockState, Planner, Prediction
+
+SCORES = ("confidence", "entropy", "margin", "token_confidence")
 
 
 def now() -> float:
@@ -42,6 +45,7 @@ class Call:
     read: Tensor
     attention_mask: Tensor | None
     positions: Tensor | None
+    rows: Tensor | None
 
 
 @dataclass
@@ -67,8 +71,8 @@ class Watched:
         self, canvas: Tensor, *, read: Tensor, attention_mask: Tensor | None = None, cache: ColumnCache | None = None
     ) -> Tensor:
         """The inner denoiser's."""
-        positions = None if cache is None else cache.positions
-        self.calls.append(Call(canvas, read, attention_mask, positions))
+        positions, rows = (None, None) if cache is None else (cache.positions, cache.rows)
+        self.calls.append(Call(canvas, read, attention_mask, positions, rows))
         began = now()
         logits = self.inner.logits(canvas, read=read, attention_mask=attention_mask, cache=cache)
         self.ends.append(now())
@@ -81,21 +85,30 @@ class Watched:
         cache = ColumnCache() if cached else None
         for call in self.calls:
             if cache is not None and call.positions is not None:
-                cache.positions = call.positions
+                cache.positions, cache.rows = call.positions, call.rows
             self.inner.logits(call.canvas, read=call.read, attention_mask=call.attention_mask, cache=cache)
 
 
 class WatchedPlanner(Planner):
-    """A planner whose seconds are counted."""
+    """A planner whose seconds are counted, without those of the scores that it reads: the sampler computes them."""
 
     def __init__(self, inner: Planner) -> None:
         self.inner, self.seconds = inner, 0.0
 
     def _timed(self, name: str, *arguments: Any) -> Any:
-        began = time.perf_counter()
+        began = now()
         answer = getattr(self.inner, name)(*arguments)
-        self.seconds += time.perf_counter() - began
+        self.seconds += now() - began
         return answer
+
+    def _apart(self, prediction: Prediction) -> Prediction:
+        def read(score: str) -> Tensor:
+            began = now()
+            found: Tensor = getattr(prediction, score)
+            self.seconds -= now() - began
+            return found
+
+        return Prediction(**{score: partial(read, score) for score in SCORES})
 
     def wanted(self, block: BlockState) -> Tensor:
         """The inner planner's."""
@@ -103,11 +116,11 @@ class WatchedPlanner(Planner):
 
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
         """The inner planner's."""
-        return self._timed("select", block, prediction)
+        return self._timed("select", block, self._apart(prediction))
 
     def revise(self, block: BlockState, prediction: Prediction) -> Tensor:
         """The inner planner's."""
-        return self._timed("revise", block, prediction)
+        return self._timed("revise", block, self._apart(prediction))
 
     def steps(self, block_length: int) -> int | None:
         """The inner planner's."""

@@ -69,16 +69,17 @@ class View:
 
     Attributes:
         opening: whether this is the first step of a block.
-        previous: first column that the block before needs, or this one where it is the first.
+        previous: int64 `[n]` on the host, for each row the first column that its block before needs, or this one where
+            it is its first; a block in which a row had nothing to decode is none of its blocks.
         start: first column that the block needs.
         stop: the column after the block.
         end: the canvas's length.
-        touched: gives bool `[N, stop - previous]` on the host: tokens that changed since their column was last
-            computed, and what is read now.
+        touched: gives bool `[n, W]` on the host, from the least `previous` to `stop`: tokens that changed since their
+            column was last computed, and what is read now.
     """
 
     opening: bool
-    previous: int
+    previous: Tensor
     start: int
     stop: int
     end: int
@@ -100,7 +101,10 @@ def block(view: View) -> Tensor:
 
     The prompt never sees what is generated, and the masked suffix never sees anything but the prompt.
     """
-    return torch.arange(view.previous if view.opening else view.start, view.stop)
+    if not view.opening:
+        return torch.arange(view.start, view.stop)
+    first = int(view.previous.min())
+    return first + positions(torch.arange(first, view.stop) >= view.previous[:, None])
 
 
 def touched(view: View) -> Tensor:
@@ -109,7 +113,7 @@ def touched(view: View) -> Tensor:
     As `block`, and besides: a masked position keeps the keys and values of the time it was last read, and a token
     those of the step after it was written.
     """
-    return view.previous + positions(view.touched())
+    return view.previous.min() + positions(view.touched())
 
 
 MODES: dict[str, Callable[[View], Tensor | None]] = {
@@ -135,7 +139,7 @@ class KeptStates:
         self.first, self.end = canvas.first, canvas.tokens.shape[1]
         self.device = canvas.tokens.device
         self.computed = canvas.masked.clone()
-        self.start = self.previous = 0
+        self.start, self.previous = torch.zeros(2, len(canvas.tokens), dtype=torch.long)
         self.cache: ColumnCache | None = None
 
     def before_call(self, here: Tensor, start: int, masked: Tensor, read: Tensor) -> ColumnCache:
@@ -147,9 +151,9 @@ class KeptStates:
             masked: bool `[n, B]` on the host, the block's masks now.
             read: bool `[n, B]` on the host, the positions that are read, at least one a row.
         """
-        opening = start != self.start
+        opening = bool((self.start[here] != start).any())  # and then for all of them
         if opening:
-            self.previous, self.start = self.start, start
+            self.previous[here], self.start[here] = self.start[here], start
         columns = None
         if self.cache is None:
             self.cache = ColumnCache()
@@ -157,11 +161,11 @@ class KeptStates:
             columns = self.mode(
                 View(
                     opening=opening,
-                    previous=self._first_column(self.previous),
-                    start=self._first_column(start),
+                    previous=(self.first + self.previous[here] - self.shift).clamp(min=0),
+                    start=max(self.first + start - self.shift, 0),
                     stop=self.first + start + masked.shape[1],
                     end=self.end,
-                    touched=lambda: self._touched(here, masked, read),
+                    touched=lambda: self._touched(here, start, masked, read),
                 )
             )
         columns = torch.arange(self.end) if columns is None else columns
@@ -173,21 +177,19 @@ class KeptStates:
         """Go on with some of the rows, int64 indices on the host."""
         if self.cache is not None:
             self.cache.keep(self._copies_of(rows))
-        self.computed = self.computed[rows]
+        self.computed, self.start, self.previous = self.computed[rows], self.start[rows], self.previous[rows]
 
     def _copies_of(self, rows: Tensor) -> Tensor:
         """The rows of the denoiser's batch that belong to rows of the canvas."""
         count = len(self.computed)
         return send(torch.cat([rows + copy * count for copy in range(self.copies)]), self.device)
 
-    def _first_column(self, position: int) -> int:
-        return max(self.first + position - self.shift, 0)
-
-    def _touched(self, here: Tensor, masked: Tensor, read: Tensor) -> Tensor:
-        """Bool `[n, W]` from the first column that the block before needs; notes what will then be computed."""
+    def _touched(self, here: Tensor, start: int, masked: Tensor, read: Tensor) -> Tensor:
+        """Bool `[n, W]` from the first column that a block before needs; notes what will then be computed."""
         rows = slice(None) if len(here) == len(self.computed) else here
-        lead, gap = self.first + self.previous - self._first_column(self.previous), self.start - self.previous
-        columns = slice(self.previous, self.start + masked.shape[1])
+        previous = int(self.previous[rows].min())
+        lead, gap = min(self.shift, self.first + previous), start - previous
+        columns = slice(previous, start + masked.shape[1])
         now = torch.zeros(len(here), gap + masked.shape[1], dtype=torch.bool)
         now[:, gap:] = masked
         touched = torch.zeros(len(here), lead + now.shape[1], dtype=torch.bool)

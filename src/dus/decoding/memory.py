@@ -53,7 +53,16 @@ def free_bytes(device: torch.device) -> int | None:
         taken = int((_CONTAINER / "memory.current").read_text(encoding="ascii"))
     except (OSError, ValueError):  # no container, or no limit, which reads "max"
         return free
-    return min(free, max(granted - taken, 0))
+    return min(free, max(granted - taken + _idle_files(), 0))
+
+
+def _idle_files() -> int:
+    """What a container holds of files that were read, and gives up where memory is needed."""
+    try:
+        counts = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text(encoding="ascii").splitlines())
+        return int(counts["inactive_file"])
+    except (OSError, KeyError, ValueError):
+        return 0
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
