@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint report pages
+.PHONY: demo test lint report pages bench
 
 demo: .venv/installed
 	$(BIN)/dus demo
@@ -50,6 +50,9 @@ pages: report  # every page of docs/results that the bundled model has part in: 
 	$(BIN)/dus theory blocks --limit 200 --page docs/results/block-lengths.md
 	$(BIN)/dus analyze --task arithmetic --level 2 --errors --limit 100 --planner dus --planner 'confidence(like=dus)' \
 		--planner 'eb(gamma=1)' --planner 'confidence(per_step=1)' --out results/analysis
+
+bench: .venv/installed  # every page on what a generation costs
+	PATH="$(CURDIR)/$(BIN):$$PATH" benchmarks/pages.sh
 
 lint: .venv/installed
 	$(BIN)/ruff check

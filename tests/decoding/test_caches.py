@@ -105,6 +105,21 @@ def test_a_row_that_is_filled_in_equals_the_row_alone(in_double, masks, data):
         alone = dus.generate(in_double, [row], **given_, cache=cache, eos="ignore")
         assert alone.tokens[0].tolist() == together.tokens[number].tolist()
         assert alone.nfe[0] == together.nfe[number]
+        torch.testing.assert_close(alone.trace.confidence[0], together.trace.confidence[number])
+
+
+@pytest.mark.parametrize("planner", ["dus", "eb(gamma=6)", "saber"])
+@pytest.mark.parametrize("cache", MODES)
+def test_a_row_that_leaves_takes_its_books_with_it(in_double, planner, cache):
+    rows = prompts(14, 14, 14)
+    for row, count in zip(rows, (3, 14, 6), strict=True):
+        row[:count] = 2
+    given_ = {"planner": planner, "max_new_tokens": 0, "block_length": 3, "cache": cache, "eos": "ignore"}
+    together = dus.generate(in_double, rows, **given_)
+    for number, row in enumerate(rows):
+        alone = dus.generate(in_double, [row], **given_)
+        assert alone.tokens[0].tolist() == together.tokens[number].tolist()
+        torch.testing.assert_close(alone.trace.confidence[0], together.trace.confidence[number])
 
 
 @pytest.mark.parametrize("cache", ["prefix", "dual"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import Cache
 
-from dus.denoisers import load
+from dus.denoisers import DenoiserError, load
 
 
 class ToyCache(Cache):
@@ -31,6 +31,16 @@ class ToyCache(Cache):
 @pytest.fixture(scope="session")
 def ours(llada):
     return load(llada, dtype="float32", device="cpu")
+
+
+@pytest.mark.parametrize(("kind", "padded"), [("flex_attention", False), ("flash_attention_2", True)])
+def test_attention_that_takes_no_cache_is_named(llada, kind, padded, monkeypatch):
+    denoiser = load(llada, dtype="float32", device="cpu")
+    monkeypatch.setattr(denoiser.model.config, "_attn_implementation_internal", kind)
+    canvas, read = torch.full((1, 6), 5), torch.tensor([5])
+    mask = torch.tensor([[0, 1, 1, 1, 1, 1]]) if padded else None
+    with pytest.raises(DenoiserError, match=f"{kind} takes no cache.*attn_implementation='sdpa'"):
+        denoiser.logits(canvas, read=read, attention_mask=mask, cache=ToyCache(torch.arange(6)))
 
 
 def unmask(denoiser, canvas, logits, block, threshold):

@@ -136,8 +136,11 @@ class Checkpoint(MaskedLM):
         """Float `[N, R, V]`, in the model's dtype; see `Denoiser.logits`.
 
         Raises:
+            DenoiserError: a cache is given, and the attention implementation cannot attend to more than it computes.
             IndexError: a position is read that `cache.positions` lacks (on a GPU: a device-side assertion).
         """
+        if cache is not None:
+            self._check_attention(padded=attention_mask is not None)
         first = None if attention_mask is None else first_real(attention_mask)
         columns = torch.arange(canvas.shape[1], device=canvas.device) if cache is None else cache.positions
         # What fills a cache is not compiled: what CUDA graphs give is theirs, and gone at the next call.
@@ -153,6 +156,13 @@ class Checkpoint(MaskedLM):
         if cache is not None:
             rows = index_in(columns, rows, canvas.shape[1])
         return self.model.lm_head(take(hidden, rows))
+
+    def _check_attention(self, *, padded: bool) -> None:
+        """Flex attention has masks of its own; flash attention cuts a mask of the whole width to what is computed."""
+        kind = str(self.model.config._attn_implementation)
+        if "flex" in kind or ("flash" in kind and padded):
+            beside = " for prompts of different lengths" if "flash" in kind else ""
+            raise DenoiserError(f"{kind} takes no cache{beside}: load with attn_implementation='sdpa'.")
 
     def _rows(self, read: Tensor, first: Tensor | None) -> Tensor:
         """The canvas columns whose hidden rows predict the tokens at `read`; the first token is its own row's."""
