@@ -25,7 +25,7 @@ pages: report  # every page of docs/results that the bundled model has part in: 
 		--planner 'eb(gamma=1)' --planner 'eb(gamma=1) | spaced(gap=8)' --planner 'cb(tau=0.9)' \
 		--planner 'cb(tau=0.9) | spaced(gap=8)' --planner 'confidence(per_step=1)' --engine ray \
 		--confirm-run-unsafe-code
-	$(EVAL) --out results/dream --model bundled-dream --level 1,2 --limit 300 --block-length 8,16,32 --engine ray \
+	$(EVAL) --out results/dream --model bundled-dream --level 1,2 --limit 200 --block-length 8,16,32 --engine ray \
 		--planner dus --planner 'confidence(like=dus)' --planner 'confidence(like=dus(groups=residues))' \
 		--planner 'cb(tau=0.9)' --planner 'confidence(per_step=1)'
 	$(EVAL) --preset order --out results/order --engine ray
@@ -33,8 +33,8 @@ pages: report  # every page of docs/results that the bundled model has part in: 
 		$(foreach n,$(STRIDES),--planner 'dus(order=entropy, groups=residues, stride=$(n))' --planner 'confidence(steps=$(n))')
 	$(EVAL) --out results/level-1 --level 1 --block-length 8,16,32 --limit 300 --engine ray --planner dus \
 		--planner 'confidence(like=dus)' --planner 'random(like=dus)' --planner 'left-to-right(like=dus)'
-	$(EVAL) --out results/caches --level 1,2 --block-length 8,32 --limit 300 --engine ray \
-		--cache none,prefix,dual,block,touched --planner dus --planner 'cb(tau=0.9)'
+	$(EVAL) --out results/caches --task arithmetic,code,instructions --level 1,2 --block-length 8,32 --limit 300 \
+		--cache none,prefix,dual,block,touched --planner dus --planner 'cb(tau=0.9)' --confirm-run-unsafe-code
 	$(EVAL) --out results/int8 --quantize int8 --level 2 --max-new-tokens 96 --limit 300 --block-length 8,16,32,64 \
 		--planner dus --planner 'cb(tau=0.9)'
 	$(BIN)/dus calibrate --out results/levels-8.json --calls 24 --max-new-tokens 64 --block-length 8 --level 2 --texts 256 \

@@ -15,7 +15,7 @@ from dus.evaluation import Cell, Outcome, SweepError
 from dus.evaluation.report import write
 from dus.evaluation.report.aup import aup, aups
 from dus.evaluation.report.results import paired, sections
-from dus.evaluation.report.tables import accuracy, comparison, contests, everything, spacing
+from dus.evaluation.report.tables import accuracy, comparison, contests, everything, shortcuts, spacing
 from dus.planners import parse
 
 from .tiny import asked, swept
@@ -220,13 +220,30 @@ def test_mcnemar_is_the_binomial_test_of_the_discordant_pairs(pairs):
 
 def test_dus_meets_self_confidence_with_its_own_counts():
     wide = [outcome(p, s, block_length=b) for b in (8, 16) for p, s in RIVALS]
-    lines = comparison(only(wide)).splitlines()[2:]
+    section = only(wide)
+    lines = comparison(section, contests(section)).splitlines()[2:]
     assert len(lines) == 4
     plain, based = (line for line in lines if "| 8 |" in line)
-    assert "`dus` | `confidence(like=dus)`" in plain
+    assert "`dus` | `none` | `confidence(like=dus)` | `none`" in plain
     assert plain.endswith("| 2 | 1 | 1 |")
-    assert "`dus(base=4) \\| deferred(threshold=0.3)` | `confidence(like=dus(base=4))`" in based
+    assert "`dus(base=4) \\| deferred(threshold=0.3)` | `none` | `confidence(like=dus(base=4))`" in based
     assert based.endswith("| 0 | 3 | 0.25 |")
+
+
+def test_each_cache_meets_the_same_planner_without_one():
+    section = only(
+        [
+            outcome("dus", [1, 1, 0, 1]),
+            outcome("dus", [1, 0, 0, 0], cache="dual"),
+            outcome("confidence(like=dus)", [1, 1, 1, 1], cache="dual"),
+        ]
+    )
+    [line] = comparison(section, shortcuts(section)).splitlines()[2:]
+    assert line.startswith("| `dus` | `dual` | `dus` | `none` | 16 |")
+    assert line.endswith("| 0 | 2 | 0.5 |")
+    shown = everything(section)
+    assert shown.count(" ms |") == 3
+    assert " ms" not in everything(only([outcome("dus", [1, 1, 0, 1])]))
 
 
 RIVALS = [
@@ -311,8 +328,9 @@ def test_nats_are_means_without_percent():
     )
     # Of the 256 ways to draw four, 1 has the mean 2.5 and 8 have 2.625: the 2.5th percentile lies among these.
     assert "3.000 (2.625–3.375), 4.0 calls" in everything(section)
-    assert "nats more" in comparison(section)
-    assert "%" not in everything(section) + comparison(section)
+    compared = comparison(section, contests(section))
+    assert "nats more" in compared
+    assert "%" not in everything(section) + compared
 
 
 def test_a_reference_is_lm_evals_own_model(made, tmp_path):

@@ -9,10 +9,11 @@ from dus.bench.growth import LABELS
 from dus.bench.seconds import table as split_table
 
 NOTES = """*faster*: over the first line. *first block*: seconds until it is written. *over floor*: over the same
-denoiser calls with nothing around them. *denoiser*, *planner*, *rest*: shares of the time of one run that is watched.
-*first run*: seconds of the very first one, with all that is done once. *memory*: at the peak of a run, on top of the
-weights. *agrees*: tokens equal to the first line's; with random weights, where every token is a near tie, this says
-little about quality."""
+denoiser calls with nothing around them. *denoiser*, *planner*, *rest*: shares of the time of one run that is watched;
+the scores that a planner reads are of the rest, and those of a trace are left out (`scores=False`). *first run*:
+seconds of the very first one, with all that is done once. *memory*: at the peak of a run, on top of the weights.
+*agrees*: tokens equal to the first line's; with random weights, where every token is a near tie, this says little about
+quality."""
 
 
 def page(found: dict[str, Any], command: str, pictures: Sequence[str] = ()) -> str:

@@ -48,16 +48,20 @@ def _far_apart(score: Tensor, among: Tensor, gap: Tensor) -> Tensor:
     """Bool `[N, B]`: the greedy choice from `among`, best first, no two closer than `gap` (int64 `[N, 1]`).
 
     Each round takes the best position left of each row and strikes out its neighbourhood. Every gap is at least
-    2, so half a block's rounds suffice, and no round asks the device whether it is done.
+    2, so half a block's rounds suffice; only on the host, where it costs nothing, a round asks whether all is done.
     """
     width = score.shape[1]
     position = torch.arange(width, device=score.device)
     value = score.clamp(min=torch.finfo(score.dtype).min).masked_fill(~among, -torch.inf)
     kept = torch.zeros_like(among)
+    on_host = value.device.type == "cpu"
     for _ in range((width + 1) // 2):
+        if on_host and not among.any():
+            break
         top, first = value.max(dim=1, keepdim=True)
         kept |= (position == first) & (top > -torch.inf)
-        value = value.masked_fill((position - first).abs() < gap, -torch.inf)
+        among = among & ((position - first).abs() >= gap)
+        value = value.masked_fill(~among, -torch.inf)
     return kept
 
 

@@ -91,7 +91,7 @@ def _paired(found: Iterable[Section]) -> list[dict[str, object]]:
     """A line for each paired comparison."""
     lines = []
     for section in found:
-        for ours, theirs in tables.contests(section):
+        for ours, theirs in tables.contests(section) + tables.shortcuts(section):
             pair = paired(ours, theirs)
             lines.append(
                 {
@@ -99,6 +99,7 @@ def _paired(found: Iterable[Section]) -> list[dict[str, object]]:
                     "planner": ours.planner,
                     "against": theirs.planner,
                     "cache": ours.cache,
+                    "against_cache": theirs.cache,
                     "block_length": ours.block_length,
                     "difference": pair.difference.value,
                     "difference_low": pair.difference.low,

@@ -91,7 +91,11 @@ def _section(section: Section, pictures: Sequence[str]) -> list[str]:
     parts += [f"![Accuracy over calls and over seconds: {section.title}]({picture}.png)" for picture in pictures]
     parts.append(tables.everything(section))
     if tables.contests(section):
-        parts += ["Does DUS beat self-confidence? The same problems under both:", tables.comparison(section)]
+        question = "Does DUS beat self-confidence? The same problems under both:"
+        parts += [question, tables.comparison(section, tables.contests(section))]
+    if tables.shortcuts(section):
+        question = "Does a cache cost right answers? The same problems with it and without:"
+        parts += [question, tables.comparison(section, tables.shortcuts(section))]
     if section.unit == "right":
         parts += ["Accuracy under parallelism:", tables.areas(section)]
     return parts

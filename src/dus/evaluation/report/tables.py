@@ -64,7 +64,10 @@ def spacing(sections: Sequence[Section]) -> str:
 
 
 def everything(section: Section) -> str:
-    """All planners of a section in groups, a column a block length: score with interval, and calls a problem."""
+    """All planners of a section in groups, a column a block length: score with interval, and calls a problem.
+
+    Where there are several cache modes, the time of a problem stands there too.
+    """
     several = _several_caches([section])
     lengths = section.block_lengths
     head = ["planner", *(["cache"] if several else []), *(f"B = {length}" for length in lengths)]
@@ -75,7 +78,7 @@ def everything(section: Section) -> str:
             rows.append([f"*{title}*", *[""] * (len(head) - 1)])
         for (planner, cache), found in lines.items():
             by_length = {result.block_length: result for result in found}
-            cells = [_cell(by_length.get(length), section) for length in lengths]
+            cells = [_cell(by_length.get(length), section, timed=several) for length in lengths]
             rows.append([code(planner), *([f"`{cache}`"] if several else []), *cells])
     return markdown(head, rows, names=2 if several else 1)
 
@@ -101,18 +104,36 @@ def contests(section: Section) -> list[tuple[Result, Result]]:
     ]
 
 
-def comparison(section: Section) -> str:
-    """Whether DUS beats self-confidence: the paired difference, and McNemar's test where it applies."""
+def shortcuts(section: Section) -> list[tuple[Result, Result]]:
+    """Each planner with kept keys and values, and with none, at each block length and cache mode."""
+    return [
+        (result, exact)
+        for result in section.results
+        if result.cache != "none" and (exact := section.find(result.planner, "none", result.block_length))
+    ]
+
+
+def comparison(section: Section, pairs: Sequence[tuple[Result, Result]]) -> str:
+    """Whether the first of each pair is better: the paired difference, and McNemar's test where it applies."""
     rows = []
-    for ours, theirs in contests(section):
+    for ours, theirs in pairs:
         pair = paired(ours, theirs)
         apart = pair.difference.text(1, percent=True) if section.unit == "right" else pair.difference.text(3)
         counts = ["", "", ""] if pair.p is None else [str(pair.only_ours), str(pair.only_theirs), f"{pair.p:.2g}"]
         rows.append(
-            [code(ours.planner), code(theirs.planner), f"`{ours.cache}`", str(ours.block_length), apart, *counts]
+            [
+                code(ours.planner),
+                f"`{ours.cache}`",
+                code(theirs.planner),
+                f"`{theirs.cache}`",
+                str(ours.block_length),
+                apart,
+                *counts,
+            ]
         )
     head = [
         "planner",
+        "cache",
         "against",
         "cache",
         "B",
@@ -121,7 +142,7 @@ def comparison(section: Section) -> str:
         "only the other",
         "McNemar's p",
     ]
-    return markdown(head, rows, names=3)
+    return markdown(head, rows, names=4)
 
 
 def printed() -> str:
@@ -159,10 +180,11 @@ def _score(result: Result | None, section: Section) -> str:
     return scored(result.measures["score"], section) if result else ""
 
 
-def _cell(result: Result | None, section: Section) -> str:
+def _cell(result: Result | None, section: Section, *, timed: bool) -> str:
     if result is None:
         return ""
-    return f"{_score(result, section)}, {result.measures['nfe'].value:.1f} calls"
+    cell = f"{_score(result, section)}, {result.measures['nfe'].value:.1f} calls"
+    return cell + (f", {1000 * result.seconds:.0f} ms" if timed else "")
 
 
 def _spaced(result: Result | None) -> str:
