@@ -19,7 +19,7 @@ report: .venv/installed  # QUICK=1: under ten minutes; a stopped run goes on whe
 EVAL := $(BIN)/dus eval
 STRIDES := 2 3 4 5 6 7 8
 
-pages: report  # every page of docs/results that the bundled model has part in: some hours on two cores
+pages: report  # every page of docs/results on the bundled models, and the tables of docs/analysis.md: some hours
 	$(EVAL) --out results/tasks --task code,instructions --level 1 --limit 200 --block-length 8,16,32,64 \
 		--planner dus --planner 'confidence(like=dus)' --planner 'confidence(like=dus(groups=residues))' \
 		--planner 'eb(gamma=1)' --planner 'eb(gamma=1) | spaced(gap=8)' --planner 'cb(tau=0.9)' \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every page of docs/results on what a generation costs: an hour of a machine that does nothing else.
+# Every page of docs/results on what a generation costs, on a machine that does nothing else.
 set -eu
 cd "$(dirname "$0")/.."
 pages=docs/results

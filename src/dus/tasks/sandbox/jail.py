@@ -196,23 +196,19 @@ def _refusal() -> Callable[[str, tuple[object, ...]], None]:
     """
 
     def refuse(event: str, arguments: tuple[object, ...]) -> None:
+        forbidden = event in (
+            "cpython.PyInterpreterState_New",  # another interpreter would have no hook
+            "gc.get_objects",
+            "gc.get_referents",
+            "gc.get_referrers",
+            "sys._current_exceptions",
+            "sys._current_frames",
+            "sys.monitoring.register_callback",
+            "sys.setprofile",
+            "sys.settrace",
+        )
         tests_of_python = event == "import" and str(arguments[0]).startswith(("_test", "_xxtest"))
-        if (
-            tests_of_python
-            or event.startswith("ctypes.")
-            or event
-            in (
-                "cpython.PyInterpreterState_New",  # another interpreter would have no hook
-                "gc.get_objects",
-                "gc.get_referents",
-                "gc.get_referrers",
-                "sys._current_exceptions",
-                "sys._current_frames",
-                "sys.monitoring.register_callback",
-                "sys.setprofile",
-                "sys.settrace",
-            )
-        ):
+        if forbidden or tests_of_python or event.startswith("ctypes."):
             raise PermissionError(f"{event} is not for programs in the sandbox")
 
     return refuse
