@@ -26,6 +26,13 @@ def train(
         str | None,
         typer.Option(help="bundled (5 M parameters, the default), base (54 M) or dream (2 M, in Dream's format)."),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Folder of a run to begin with the weights of; 6500 steps, rates that fall from the beginning.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="A minute of a small model; exit code 1 if it learns nothing.")
@@ -38,6 +45,7 @@ def train(
     """
     from dus.training import check as checking
     from dus.training import run
+    from dus.training.settings import chosen
 
     if check:
         with tempfile.TemporaryDirectory() as folder:
@@ -47,5 +55,5 @@ def train(
     if out is None:
         raise typer.BadParameter("name the folder of the run", param_hint="--out")
     tasks = None if task is None else task.split(",")
-    settings = run.chosen(out, steps=steps, decay=decay, seed=seed, tasks=tasks, size=size, resume=resume)
+    settings = chosen(out, start=start, steps=steps, decay=decay, seed=seed, tasks=tasks, size=size, resume=resume)
     typer.echo(f"trained: {run.train(out, settings, resume=resume)}")

@@ -15,12 +15,14 @@ from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.evaluation.questions import held_out
 from dus.tasks import LEVELS, TASKS
 from dus.training import journal
+from dus.training import start as starts
 from dus.training.judge import BLOCK_LENGTH, Verdict
 from dus.training.model import SIZES
 
 if TYPE_CHECKING:
     from dus.training.data import Curriculum
-    from dus.training.run import Settings
+    from dus.training.settings import Settings
+    from dus.training.start import Start
 
 FORMATS = {"llada": "LLaDA", "dream": "Dream"}
 
@@ -60,8 +62,7 @@ shares).{scoring}
 ## Data
 
 Generated, without end, by the shares of the tasks in the tokens and of their levels: {tasks}.
-Bare equations ("17 + 8 = 25. 30 - 4 = 26. ") are {equations[0]:.0%} of the rows at first and {equations[1]:.0%} after
-{ramp:,} steps, in which the shares of the levels go from {levels} to those above. Held-out problems are skipped.
+Bare equations ("17 + 8 = 25. 30 - 4 = 26. ") are {equations} Held-out problems are skipped.
 {sources}
 The tokenizer is a byte-level BPE learned from the same problems; numbers below 100 are single tokens, longer ones are
 split in pairs of digits from the right.
@@ -70,9 +71,9 @@ split in pairs of digits from the right.
 
 - Loss: LLaDA's bound (arXiv 2502.09992, eq. 6): l of the n answer tokens masked, l uniform on 1 to n, cross-entropy
   averaged over the l; masking rates stratified over the batch. The prompt is visible; end tokens count.
-- {steps:,} steps of {tokens:,} tokens ({total:.0f} million tokens), seed {seed}.
+- {steps:,} steps of {tokens:,} tokens ({total:.0f} million tokens), seed {seed}.{start}
 - Muon (learning rate {matrix_lr}) for the matrices of the layers, AdamW ({other_lr}) for the rest; {warmup} steps of
-  warm-up, then constant, linear decay to 0 over the last {decay:,} steps{otherwise}; gradients clipped to norm 1.
+  warm-up, {constant}linear decay to 0 over the last {decay:,} steps{otherwise}; gradients clipped to norm 1.
 - Embedding and head are one matrix while training (the checkpoint holds it twice): copying words from the question
   is learned in a fraction of the steps that two matrices need.
 - bfloat16 autocast; exponential moving average of the weights (0.997), which is what is exported.
@@ -82,7 +83,7 @@ split in pairs of digits from the right.
 
 ## Made by
 
-    {command}
+{commands}
 
 with torch {torch} and transformers {transformers}.
 """
@@ -108,7 +109,8 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
     log = journal.entries(folder)
     losses = [entry["loss"] for entry in log if "loss" in entry]
     measured = [entry for entry in log if "equations" in entry][-1]
-    curriculum = Curriculum().of(settings.tasks)
+    curriculum = Curriculum.of(settings.tasks, begun=settings.start is not None)
+    start = starts.read(folder)
     size = asdict(settings.size)
     return TEMPLATE.format(
         **size,
@@ -123,13 +125,13 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         otherwise=_otherwise(settings, log),
         accuracies="\n".join(_row(verdict) for verdict in verdicts),
         tasks=_tasks(curriculum),
-        ramp=curriculum.ramp,
-        equations=curriculum.equations,
-        levels=_levels(curriculum.levels),
+        equations=_equations(curriculum),
         steps=settings.steps,
         tokens=settings.tokens_per_batch,
         total=settings.steps * settings.tokens_per_batch / 1e6,
         seed=settings.seed,
+        start=_began(start, vocabulary) if start else "",
+        constant="then constant, " if settings.warmup + settings.decay < settings.steps else "",
         matrix_lr=settings.matrix_lr,
         other_lr=settings.other_lr,
         warmup=settings.warmup,
@@ -139,7 +141,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         loss=losses[-1],
         bounds="; ".join(_bounds(settings.tasks, measured)),
         equation_accuracy=measured["equations"],
-        command=_command(settings),
+        commands="\n".join(f"    {line}" for line in _commands(settings, start)),
         torch=torch.__version__,
         transformers=transformers.__version__,
     )
@@ -186,10 +188,36 @@ def _bounds(tasks: Sequence[str], measured: Mapping[str, float]) -> Iterator[str
         yield f"{name} " + ", ".join(f"{measured[f'bound_{name}_{level}']:.3f}" for level in LEVELS)
 
 
-def _command(settings: Settings) -> str:
+def _equations(curriculum: Curriculum) -> str:
+    first, last = curriculum.equations
+    if not curriculum.ramp:
+        return f"{last:.0%} of the rows."
+    return (
+        f"{first:.0%} of the rows at first and {last:.0%} after\n{curriculum.ramp:,} steps, in which the shares of the "
+        f"levels go from {_levels(curriculum.levels)} to those above."
+    )
+
+
+def _began(start: Start, vocabulary: int) -> str:
+    before = start.runs[-1]
+    return (
+        f" Begun with the averaged weights of the run before it below\n  ({before.steps:,} steps on "
+        f"{', '.join(before.tasks)}): {start.tokens:,} of the {vocabulary:,} tokens were in its vocabulary too and "
+        "kept their vectors."
+    )
+
+
+def _commands(settings: Settings, start: Start | None) -> Iterator[str]:
+    """The commands that make the run in DIR, those of the runs that it begins with before it."""
+    folder = None
+    for number, run in enumerate((*(start.runs if start else ()), settings), 1):
+        own = "DIR" if run is settings else f"DIR{number}"
+        yield " ".join(["dus train --out", own, *([f"--from {folder}"] if folder else []), *_options(run)])
+        folder = own
+
+
+def _options(settings: Settings) -> Iterator[str]:
     named = next((name for name, size in SIZES.items() if size == settings.size and name != "bundled"), None)
-    options = {"steps": settings.steps, "decay": settings.decay, "seed": settings.seed, "size": named}
-    if settings.tasks != tuple(TASKS):
-        options["task"] = ",".join(settings.tasks)
-    given = (f"--{name} {value}" for name, value in options.items() if value is not None)
-    return " ".join(["dus train --out DIR", *given])
+    tasks = None if settings.tasks == tuple(TASKS) else ",".join(settings.tasks)
+    options = {"steps": settings.steps, "decay": settings.decay, "seed": settings.seed, "size": named, "task": tasks}
+    yield from (f"--{name} {value}" for name, value in options.items() if value is not None)

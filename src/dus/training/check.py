@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dus.training import journal
 from dus.training.model import Size
-from dus.training.run import Settings, train
+from dus.training.run import train
+from dus.training.settings import Settings
 
 SETTINGS = Settings(
     steps=280,

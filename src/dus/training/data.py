@@ -30,7 +30,7 @@ GRAIN = 16  # row lengths are multiples of it
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What is trained on when. Shares move linearly from the first value to the second over `ramp` steps.
+    """What is trained on when. Shares move linearly from the first value to the second over `ramp` steps (0: at once).
 
     `equations` is the share of rows that are bare equations; of the other tokens `tasks` gives each task's relative
     share (a task that is not listed is not trained on) and, for the end of the ramp, those of its levels; all tasks
@@ -42,16 +42,18 @@ class Curriculum:
     equations: tuple[float, float] = (0.6, 0.1)
     levels: tuple[float, float, float] = (0.8, 0.2, 0.0)
     tasks: tuple[tuple[str, float, tuple[float, float, float]], ...] = (
-        ("arithmetic", 0.45, (0.3, 0.4, 0.3)),
-        ("code", 0.28, (0.5, 0.3, 0.2)),
-        ("instructions", 0.2, (0.6, 0.25, 0.15)),
-        ("text", 0.07, (0.4, 0.3, 0.3)),
+        ("arithmetic", 0.4, (0.25, 0.4, 0.35)),
+        ("code", 0.32, (0.5, 0.3, 0.2)),
+        ("instructions", 0.22, (0.6, 0.25, 0.15)),
+        ("text", 0.06, (0.4, 0.3, 0.3)),
     )
     extra: tuple[tuple[float, int], ...] = ((0.5, 0), (0.3, 32), (0.16, 64), (0.04, 208))
 
-    def of(self, tasks: Sequence[str]) -> Curriculum:
-        """The same, of some of its tasks alone."""
-        return replace(self, tasks=tuple(task for task in self.tasks if task[0] in tasks))
+    @classmethod
+    def of(cls, tasks: Sequence[str], *, begun: bool = False) -> Curriculum:
+        """That of some tasks alone; without the ramp where the run is `begun` with weights that had one."""
+        own = cls()
+        return replace(own, ramp=0 if begun else own.ramp, tasks=tuple(task for task in own.tasks if task[0] in tasks))
 
     def equation_share(self, step: int) -> float:
         """The share of rows with bare equations at `step`."""
@@ -67,7 +69,7 @@ class Curriculum:
         }
 
     def _between(self, first: float, last: float, step: int) -> float:
-        return first + (last - first) * min(1.0, step / self.ramp)
+        return first + (last - first) * (min(1.0, step / self.ramp) if self.ramp else 1.0)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,42 +16,11 @@ from typing import TYPE_CHECKING, Any
 from dus.evaluation.files import write
 from dus.tasks import TASKS
 from dus.training import journal
-from dus.training.model import SIZES, Size
+from dus.training.folder import newest_checkpoint, step_of
+from dus.training.settings import Settings, TrainingError, stored_settings
 
 if TYPE_CHECKING:
     from dus.training.trainer import DenoiserTrainer
-
-
-class TrainingError(ValueError):
-    """A run that cannot be started or resumed as asked; the message says why."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run is: equal settings give the same batches.
-
-    `steps` optimizer steps of `tokens_per_batch` tokens; the learning rates fall over the last `decay` of them. Both
-    may be changed when a run is resumed: a run is ended early by a resume with a small `steps` and `decay`. `tasks` are
-    what is trained on, and what the tokenizer is learned from.
-    Of each task, `judged[k]` held-out problems of level k + 1 are decoded at the end, and `tried` of levels 1 and 2
-    every `try_every` steps.
-    """
-
-    steps: int = 10_000
-    decay: int = 5_000
-    seed: int = 0
-    tasks: tuple[str, ...] = tuple(TASKS)
-    size: Size = SIZES["bundled"]
-    warmup: int = 100
-    tokens_per_batch: int = 8192
-    matrix_lr: float = 0.02
-    other_lr: float = 0.01
-    log_every: int = 20
-    save_every: int = 200
-    probe_every: int = 200
-    try_every: int = 2000
-    tried: int = 32
-    judged: tuple[int, int, int] = (500, 500, 200)
 
 
 def train(folder: Path, settings: Settings, *, resume: bool = False) -> Path:
@@ -70,76 +38,15 @@ def train(folder: Path, settings: Settings, *, resume: bool = False) -> Path:
     checkpoint = newest_checkpoint(folder)
     if resume:
         _check_resumable(folder, settings, checkpoint)
-        journal.cut(folder, _step_of(checkpoint) if checkpoint else 0)
+        journal.cut(folder, step_of(checkpoint) if checkpoint else 0)
     elif folder.exists() and any(folder.iterdir()):
         raise TrainingError(f"{folder} is not empty: resume the run in it or name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "settings.json", json.dumps(asdict(settings), indent=1))
     run = prepare(folder, settings, checkpoint)
-    if checkpoint is None or _step_of(checkpoint) < settings.steps:
+    if checkpoint is None or step_of(checkpoint) < settings.steps:
         run.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return finish(folder, settings, run)
-
-
-def stored_settings(folder: Path) -> Settings:
-    """The settings of the run in `folder`; TrainingError where there is none."""
-    try:
-        fields = json.loads((folder / "settings.json").read_text())
-        several = {name: tuple(fields[name]) for name in ("judged", "tasks") if name in fields}
-        return Settings(**{**fields, **several, "size": Size(**fields["size"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise TrainingError(f"{folder} holds no training run: {error}") from None
-
-
-def chosen(
-    folder: Path,
-    *,
-    steps: int | None,
-    decay: int | None,
-    seed: int | None,
-    tasks: Sequence[str] | None,
-    size: str | None,
-    resume: bool,
-) -> Settings:
-    """The settings of a run to be begun, or of the one in `folder` to be resumed, None leaving them as they are.
-
-    Where only `steps` is given, the learning rates fall over the second half of them.
-
-    Raises:
-        TrainingError: for a size or a task that does not exist.
-    """
-    settings = stored_settings(folder) if resume else Settings()
-    if size is not None and size not in SIZES:
-        raise TrainingError(f"no size {size!r}: the sizes are {', '.join(SIZES)}")
-    if unknown := [task for task in tasks or () if task not in TASKS]:
-        raise TrainingError(f"no task {unknown[0]!r}: the tasks are {', '.join(TASKS)}")
-    if decay is None and steps is not None:
-        decay = steps // 2
-    return replace(
-        settings,
-        steps=settings.steps if steps is None else steps,
-        decay=settings.decay if decay is None else decay,
-        seed=settings.seed if seed is None else seed,
-        tasks=settings.tasks if tasks is None else tuple(task for task in TASKS if task in tasks),
-        size=settings.size if size is None else SIZES[size],
-    )
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end: the Trainer writes `trainer_state.json` last."""
-    done = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _whole(path)]
-    return max(done, key=_step_of, default=None)
-
-
-def _whole(file: Path) -> bool:
-    try:
-        return bool(json.loads(file.read_text()))
-    except ValueError:
-        return False
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
 
 
 def _check_machine(settings: Settings) -> None:
@@ -157,10 +64,10 @@ def _check_machine(settings: Settings) -> None:
 
 
 def _check_resumable(folder: Path, settings: Settings, checkpoint: Path | None) -> None:
-    if checkpoint and _step_of(checkpoint) > settings.steps:
+    if checkpoint and step_of(checkpoint) > settings.steps:
         raise TrainingError(f"{checkpoint.name} in {folder} is already past {settings.steps} steps")
     stored = stored_settings(folder)
-    for name in ("seed", "tasks", "size", "tokens_per_batch"):
+    for name in ("seed", "tasks", "size", "tokens_per_batch", "start"):
         if getattr(stored, name) != getattr(settings, name):
             raise TrainingError(f"the run in {folder} has {name} {getattr(stored, name)}: it cannot change")
 
@@ -169,7 +76,7 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
     """The trainer of a run, at its beginning or at a checkpoint."""
     from transformers import AutoTokenizer
 
-    from dus.training import data, measure, model, tokenizer, trainer
+    from dus.training import data, measure, model, start, tokenizer, trainer
 
     words = folder / "tokenizer"
     if not checkpoint:
@@ -182,9 +89,9 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
         train_dataset=data.Batches(
             vocabulary,
             seed=settings.seed,
-            start=_step_of(checkpoint) if checkpoint else 0,
+            start=step_of(checkpoint) if checkpoint else 0,
             tokens_per_batch=settings.tokens_per_batch,
-            curriculum=data.Curriculum().of(settings.tasks),
+            curriculum=data.Curriculum.of(settings.tasks, begun=settings.start is not None),
         ),
         data_collator=_the_batch,
         warmup=settings.warmup,
@@ -194,6 +101,8 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
     )
     if checkpoint:
         run.average.load(checkpoint)
+    elif settings.start:
+        start.save(folder, start.begin(run, Path(settings.start), vocabulary, settings.seed))
     run.add_callback(measure.Journal(folder))
     run.add_callback(measure.Probing(run, measure.Probe(vocabulary, settings.tasks), settings.probe_every))
     run.add_callback(measure.Trying(run, vocabulary, settings.tasks, settings.try_every, settings.tried))

@@ -1,0 +1,122 @@
+"""What a training run is, and how it is chosen on the command line or read back from its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dus.tasks import TASKS
+from dus.training.folder import newest_checkpoint
+from dus.training.model import SIZES, Size
+
+
+class TrainingError(ValueError):
+    """A run that cannot be started or resumed as asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is: equal settings give the same batches.
+
+    `steps` optimizer steps of `tokens_per_batch` tokens; the learning rates fall over the last `decay` of them. Both
+    may be changed when a run is resumed: a run is ended early by a resume with a small `steps` and `decay`. `tasks` are
+    what is trained on, and what the tokenizer is learned from.
+    `start` is the folder of the run whose averaged weights this one begins with, where they are not random.
+    Of each task, `judged[k]` held-out problems of level k + 1 are decoded at the end, and `tried` of levels 1 and 2
+    every `try_every` steps.
+    """
+
+    steps: int = 10_000
+    decay: int = 5_000
+    seed: int = 0
+    start: str | None = None
+    tasks: tuple[str, ...] = tuple(TASKS)
+    size: Size = SIZES["bundled"]
+    warmup: int = 100
+    tokens_per_batch: int = 8192
+    matrix_lr: float = 0.02
+    other_lr: float = 0.01
+    log_every: int = 20
+    save_every: int = 200
+    probe_every: int = 200
+    try_every: int = 2000
+    tried: int = 32
+    judged: tuple[int, int, int] = (500, 500, 200)
+
+
+def stored_settings(folder: Path) -> Settings:
+    """The settings of the run in `folder`; TrainingError where there is none."""
+    try:
+        return of_fields(json.loads((folder / "settings.json").read_text()))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(f"{folder} holds no training run: {error}") from None
+
+
+def of_fields(fields: Mapping[str, Any]) -> Settings:
+    """The settings that `asdict` made `fields` of, read back from JSON."""
+    several = {name: tuple(fields[name]) for name in ("judged", "tasks") if name in fields}
+    return Settings(**{**fields, **several, "size": Size(**fields["size"])})
+
+
+def chosen(
+    folder: Path,
+    *,
+    start: Path | None = None,
+    steps: int | None,
+    decay: int | None,
+    seed: int | None,
+    tasks: Sequence[str] | None,
+    size: str | None,
+    resume: bool,
+) -> Settings:
+    """The settings of a run to be begun, or of the one in `folder` to be resumed, None leaving them as they are.
+
+    Where only `steps` is given, the learning rates fall over the second half of them, or over all after the warm-up
+    where the run begins with the weights of the one in `start`, whose size it then has.
+
+    Raises:
+        TrainingError: for a size or a task that does not exist, or a `start` that is no run, has no
+            checkpoint yet or is of another size.
+    """
+    if size is not None and size not in SIZES:
+        raise TrainingError(f"no size {size!r}: the sizes are {', '.join(SIZES)}")
+    if resume and start is not None:
+        raise TrainingError("--resume goes on with a run as it was begun: leave --from out")
+    settings = stored_settings(folder) if resume else begun_from(start) if start else Settings()
+    if start and size is not None and SIZES[size] != settings.size:
+        raise TrainingError(f"the run in {start} is not of size {size}, and gives the one begun from it its own size")
+    if unknown := [task for task in tasks or () if task not in TASKS]:
+        raise TrainingError(f"no task {unknown[0]!r}: the tasks are {', '.join(TASKS)}")
+    if decay is None and steps is not None:
+        decay = steps // 2 if settings.start is None else max(0, steps - settings.warmup)
+    return replace(
+        settings,
+        steps=settings.steps if steps is None else steps,
+        decay=settings.decay if decay is None else decay,
+        seed=settings.seed if seed is None else seed,
+        tasks=settings.tasks if tasks is None else tuple(task for task in TASKS if task in tasks),
+        size=settings.size if size is None else SIZES[size],
+    )
+
+
+def begun_from(start: Path) -> Settings:
+    """What is used to begin with the weights of the run in `start`: lower learning rates, which fall from the start.
+
+    At the rates that random weights need, much of what the weights can do is lost before the rates fall.
+    """
+    size = stored_settings(start).size
+    if newest_checkpoint(start) is None:
+        raise TrainingError(f"the run in {start} has no checkpoint yet to begin with")
+    return replace(
+        Settings(),
+        start=str(start),
+        size=size,
+        steps=6500,
+        decay=6300,
+        warmup=200,
+        matrix_lr=0.012,
+        other_lr=0.006,
+    )
