@@ -18,7 +18,7 @@ def test_a_page_with_pictures_and_tables(good, swept, tmp_path):
     assert "Made by\n\n    dus" in text
     assert "As published" in text
     names = {path.name for path in (tmp_path / "docs" / "planners").iterdir()}
-    stem = "arithmetic-level-1-stop-none"
+    stem = "arithmetic-level-1-stop"
     assert names == {f"{stem}.png", f"{stem}.svg", "results.csv", "paired.csv", "aup.csv"}
     assert f"(planners/{stem}.png)" in text
 

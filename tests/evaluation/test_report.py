@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, bootstrap
 
 from dus.evaluation import Cell, Outcome, SweepError
-from dus.evaluation.report import write
+from dus.evaluation.report import figures, write
 from dus.evaluation.report.aup import aup, aups
 from dus.evaluation.report.results import paired, sections
 from dus.evaluation.report.tables import accuracy, comparison, contests, everything, shortcuts, spacing
@@ -120,7 +120,7 @@ def test_pictures_are_whole_and_the_same_each_time(made, tmp_path):
     again = write(page.parent, tmp_path / "page.md", command="dus report here", paper=True)
     assert again.read_text() == page.read_text()
     names = sorted(path.name for path in page.with_suffix("").iterdir())
-    stems = ["letters-ignore-none", "letters-stop-none"]
+    stems = ["letters-ignore", "letters-stop"]
     pictures = [f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")]
     assert names == sorted(["results.csv", "paired.csv", "aup.csv", *pictures])
     for name in names:
@@ -322,6 +322,28 @@ def test_the_papers_tables():
     ]
 
 
+def test_where_caches_differ_a_planner_has_one_panel_and_the_spacing_is_that_of_the_exact_mode(tmp_path):
+    caches = ("touched", "none", "dual")
+    section = only(
+        [
+            outcome(planner, [1, 0, 1, 1], cache=cache, block_length=length)
+            for planner in ("dus", "cb(tau=0.9)")
+            for cache in caches
+            for length in (8, 16)
+        ]
+    )
+    assert section.caches == ["none", "dual", "touched"]
+    figures.frontier(tmp_path / "picture", section)
+    drawn = (tmp_path / "picture.svg").read_text()
+    for text in ("DUS", "CB 0.9"):
+        assert drawn.count(f">{text}<") == 1
+    for cache in caches:
+        assert drawn.count(f">cache {cache}<") == 2
+    assert "cache" not in spacing([section])
+    assert len(spacing([section]).splitlines()) == 4
+    assert "cache dual" in spacing([only([outcome("dus", [1, 0], cache="dual")])])
+
+
 def test_nats_are_means_without_percent():
     section = only(
         [outcome("dus", [2.5, 3.5, 3.0, 3.0], unit="nats"), outcome("confidence(like=dus)", [3.0] * 4, unit="nats")]
@@ -339,7 +361,7 @@ def test_a_reference_is_lm_evals_own_model(made, tmp_path):
     file = tmp_path / "results.json"
     file.write_text(json.dumps({"results": results, "config": {"model": "hf"}, "model_name": "Llama-3-8B"}))
     again = write(page.parent, tmp_path / "page.md", references=[file])
-    assert b"AR: Llama-3-8B" in (again.with_suffix("") / "letters-stop-none.svg").read_bytes()
+    assert b"AR: Llama-3-8B" in (again.with_suffix("") / "letters-stop.svg").read_bytes()
     file.write_text(json.dumps({"results": results, "config": {"model": "dus"}}))
     with pytest.raises(SweepError, match=r"'dus'.*'hf'"):
         write(page.parent, tmp_path / "page.md", references=[file])

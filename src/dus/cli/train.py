@@ -30,7 +30,7 @@ def train(
         Path | None,
         typer.Option(
             "--from",
-            help="Folder of a run to begin with the weights of; 6500 steps, rates that fall from the beginning.",
+            help="Folder of a run to begin with the weights of; 4800 steps, rates that fall from the beginning.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,

@@ -83,7 +83,6 @@ REPORT = Preset(
     ),
     block_lengths=(8, 16, 32, 64),
     eos=("ignore", "stop"),
-    seeds=(0, 1, 2),
     levels=(2,),
     max_new_tokens=96,
 )
@@ -104,7 +103,6 @@ ORDER = Preset(
     ),
     once=(),
     levels=(2,),
-    limit=500,
 )
 PRESETS = {
     "default": Preset(),

@@ -47,10 +47,8 @@ def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, re
     beside = out.with_suffix("")
     pictures = []
     for section, slug in zip(found, _slugs(found), strict=True):
-        stems = {result.cache: beside / f"{slug}-{result.cache}" for result in section.results}
-        for cache, stem in stems.items():
-            figures.frontier(stem, section, cache, [one for one in compared if one.task == section.questions])
-        pictures.append([f"{beside.name}/{stem.name}" for stem in stems.values()])
+        figures.frontier(beside / slug, section, [one for one in compared if one.task == section.questions])
+        pictures.append(f"{beside.name}/{slug}")
     _write_csv(beside / "results.csv", _results(found))
     _write_csv(beside / "paired.csv", _paired(found))
     _write_csv(beside / "aup.csv", _aups(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
@@ -31,7 +32,19 @@ RC: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+CACHE_COLOURS = {"none": "#000000", "prefix": "#E69F00", "dual": "#D55E00", "block": "#009E73", "touched": "#0072B2"}
 STYLES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"), ((0, (5, 1, 1, 1)), "v"), ((0, (1, 1)), "P"))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a panel: what is measured at each block length, and how it is drawn."""
+
+    results: list[Result]
+    label: str
+    colour: str
+    star: bool = False
+    lengths: bool = False
 
 
 def require_matplotlib() -> None:
@@ -44,43 +57,65 @@ def require_matplotlib() -> None:
         raise SweepError("the report's pictures need matplotlib: pip install 'dus[plots]'")
 
 
-def frontier(stem: Path, section: Section, cache: str, references: Sequence[Reference] = ()) -> None:
-    """Write `stem.png` and `stem.svg`: a column of panels for each kind of planner, calls above, wall clock below.
+def frontier(stem: Path, section: Section, references: Sequence[Reference] = ()) -> None:
+    """Write `stem.png` and `stem.svg`: columns of panels, calls above, wall clock below.
 
-    DUS and token by token are in every panel. Bands are 95% intervals; small numbers are DUS's block lengths.
+    A column has the planners of a kind, and DUS and token by token; or, where there are several cache modes, one
+    planner with each of them. Bands are 95% intervals; small numbers are block lengths, of DUS or without a cache.
 
     Args:
         stem: the path without its suffix.
         section: what to draw.
-        cache: of which cache mode.
         references: of autoregressive models, horizontal lines.
     """
     from matplotlib import rc_context
 
     with rc_context(RC):
-        figure = _drawn(section, cache, references)
+        figure = _drawn(section, references)
         for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
             with replacing(stem.with_name(f"{stem.name}.{suffix}")) as partial:
                 figure.savefig(partial, format=suffix, dpi=130, metadata=metadata)
 
 
-def _drawn(section: Section, cache: str, references: Sequence[Reference]) -> Figure:
+def _columns(section: Section) -> dict[str, list[_Line]]:
+    """The panels by their titles."""
+    if len(section.caches) > 1:
+        planners = dict.fromkeys(planner for planner, _ in section.lines)
+        return {
+            look(planner).label: [
+                _Line(found, f"cache {cache}", CACHE_COLOURS[cache], lengths=cache == "none")
+                for (name, cache), found in section.lines.items()
+                if name == planner
+            ]
+            for planner in planners
+        }
+    lines = {
+        planner: _Line(found, look(planner).label, look(planner).colour, planner == TOKEN_BY_TOKEN, planner == OURS)
+        for (planner, _), found in section.lines.items()
+    }
+    own = {panel: [planner for planner in lines if look(planner).panel == panel] for panel in PANELS}
+    return {
+        PANELS[panel]: [line for name, line in lines.items() if name in own[panel] or name in EVERYWHERE]
+        for panel in own
+        if own[panel]
+    }
+
+
+def _drawn(section: Section, references: Sequence[Reference]) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    lines = {planner: results for (planner, mode), results in section.lines.items() if mode == cache}
-    own = {panel: [planner for planner in lines if look(planner).panel == panel] for panel in PANELS}
-    shown = {panel: [name for name in lines if name in own[panel] or name in EVERYWHERE] for panel in own if own[panel]}
+    shown = _columns(section)
     foot = 0.6 + 0.19 * (max(map(len, shown.values())) + len(references))  # inches, for the legends
     height = 2 * 2.7 + foot
     figure = Figure(figsize=(max(5.2, 0.5 + 3.1 * len(shown)), height))
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(shown), sharey=True, sharex="row", squeeze=False)
     figure.subplots_adjust(0.75 / figure.get_figwidth(), foot / height, 0.99, 1 - 0.3 / height, 0.08, 0.25)
-    for column, (panel, planners) in enumerate(shown.items()):
+    for column, (title, lines) in enumerate(shown.items()):
         for row, axis in enumerate(AXES):
-            _panel(axes[row, column], axis, {planner: lines[planner] for planner in planners}, section, references)
-        axes[0, column].set_title(PANELS[panel], fontsize=10)
+            _panel(axes[row, column], axis, lines, section, references)
+        axes[0, column].set_title(title, fontsize=10)
         figure.legend(
             *axes[1, column].get_legend_handles_labels(),
             loc="upper left",
@@ -96,18 +131,16 @@ def _drawn(section: Section, cache: str, references: Sequence[Reference]) -> Fig
     return figure
 
 
-def _panel(
-    axes: Axes, axis: str, lines: dict[str, list[Result]], section: Section, references: Sequence[Reference]
-) -> None:
-    """A line for each planner and each reference. Planners of one colour differ in stroke and marker."""
+def _panel(axes: Axes, axis: str, lines: Sequence[_Line], section: Section, references: Sequence[Reference]) -> None:
+    """A line for each of `lines` and each reference. Lines of one colour differ in stroke and marker."""
     label, over = AXES[axis]
     scale = 100 if section.unit == "right" else 1
     styles: dict[str, Iterator] = {}
-    for planner, results in lines.items():
-        style = next(styles.setdefault(look(planner).colour, cycle(STYLES)))
-        points = sorted((over(result), result.block_length, result.measures["score"]) for result in results)
-        _line(axes, planner, [(x, scale * y.low, scale * y.value, scale * y.high) for x, _, y in points], style)
-        if planner == OURS and axis == "calls":
+    for line in lines:
+        style = next(styles.setdefault(line.colour, cycle(STYLES)))
+        points = sorted((over(result), result.block_length, result.measures["score"]) for result in line.results)
+        _draw(axes, line, [(x, scale * y.low, scale * y.value, scale * y.high) for x, _, y in points], style)
+        if line.lengths and axis == "calls":
             for x, length, y in points:
                 here = (x, scale * y.value)
                 axes.annotate(str(length), here, (0, -11), textcoords="offset points", ha="center", fontsize=7)
@@ -121,13 +154,13 @@ def _panel(
     axes.grid(alpha=0.25, lw=0.6)
 
 
-def _line(axes: Axes, planner: str, points: list[tuple[float, float, float, float]], style: tuple) -> None:
-    """One planner: x, and the low, middle and high of its interval there."""
-    seen, (stroke, marker) = look(planner), style
+def _draw(axes: Axes, line: _Line, points: list[tuple[float, float, float, float]], style: tuple) -> None:
+    """One line: x, and the low, middle and high of its interval there."""
+    stroke, marker = style
     xs, low, middle, high = zip(*points, strict=True)
-    marker, size = ("*", 11.0) if planner == TOKEN_BY_TOKEN else (marker, 4.5)
-    axes.plot(xs, middle, linestyle=stroke, marker=marker, ms=size, lw=1.5, color=seen.colour, label=seen.label)
+    marker, size = ("*", 11.0) if line.star else (marker, 4.5)
+    axes.plot(xs, middle, linestyle=stroke, marker=marker, ms=size, lw=1.5, color=line.colour, label=line.label)
     if len(points) > 1:
-        axes.fill_between(xs, low, high, color=seen.colour, alpha=0.12, lw=0)
+        axes.fill_between(xs, low, high, color=line.colour, alpha=0.12, lw=0)
     else:
-        axes.errorbar(xs, middle, [[middle[0] - low[0]], [high[0] - middle[0]]], color=seen.colour, lw=1.2)
+        axes.errorbar(xs, middle, [[middle[0] - low[0]], [high[0] - middle[0]]], color=line.colour, lw=1.2)

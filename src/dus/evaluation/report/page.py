@@ -12,14 +12,14 @@ LEGEND = """*TBT* is token by token, *Conf.* self-confidence with as many tokens
 95%, by bootstrap over problems (Wilson's where every problem is solved, or none). *Calls* are denoiser calls a problem,
 the mean. *Distance* is that of positions of a block which one step unmasked together, over all pairs; *alone* are
 positions of which no neighbour was unmasked at the same step. *AUP* is the area under accuracy over tokens a call, with
-low accuracy counting less (arXiv 2601.07568), over the block lengths named. A planner that draws was run with several
-seeds, and its figures are the means. Everything is in the CSV files beside this page's pictures."""
+low accuracy counting less (arXiv 2601.07568), over the block lengths named. Where a planner that draws was run with
+several seeds, its figures are the means. Everything is in the CSV files beside this page's pictures."""
 
 
 def page(
     sections: Sequence[Section],
     record: dict[str, Any],
-    pictures: Sequence[Sequence[str]],
+    pictures: Sequence[str],
     command: str,
     paper: bool,
 ) -> str:
@@ -28,7 +28,7 @@ def page(
     Args:
         sections: at least one.
         record: of the sweep.
-        pictures: for each section the addresses of its pictures, without suffix.
+        pictures: for each section the address of its picture, without suffix.
         command: that made the page.
         paper: whether to print the paper's figures.
     """
@@ -43,8 +43,8 @@ def page(
         parts += ["## How far apart the tokens of a step are", spacing]
     if paper:
         parts += ["## As published", tables.printed()]
-    for section, shown in zip(sections, pictures, strict=True):
-        parts += _section(section, shown)
+    for section, picture in zip(sections, pictures, strict=True):
+        parts += _section(section, picture)
     parts += ["## How to read this", LEGEND, "## What it was run on", circumstances(record)]
     return "\n\n".join(parts) + "\n"
 
@@ -86,9 +86,9 @@ def _listed(values: Sequence[object]) -> str:
     return " or ".join(f"`{value}`" if isinstance(value, str) else f"{value:g}" for value in values)
 
 
-def _section(section: Section, pictures: Sequence[str]) -> list[str]:
+def _section(section: Section, picture: str) -> list[str]:
     parts = [f"## {section.title[:1].upper()}{section.title[1:]}"]
-    parts += [f"![Accuracy over calls and over seconds: {section.title}]({picture}.png)" for picture in pictures]
+    parts.append(f"![Accuracy over calls and over seconds: {section.title}]({picture}.png)")
     parts.append(tables.everything(section))
     if tables.contests(section):
         question = "Does DUS beat self-confidence? The same problems under both:"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dus.analysis.intervals import Interval, ratios, wilson
+from dus.decoding.settings import CACHES
 from dus.evaluation.report.looks import look
 from dus.evaluation.store import COUNTS, Outcome
 from dus.tasks.base import Unit
@@ -103,6 +104,11 @@ class Section:
         return sorted({result.block_length for result in self.results})
 
     @property
+    def caches(self) -> list[str]:
+        """The cache modes, the exact one first."""
+        return sorted({result.cache for result in self.results}, key=CACHES.index)
+
+    @property
     def lines(self) -> dict[tuple[str, str], list[Result]]:
         """For each planner and cache mode its results, by rising block length."""
         found: dict[tuple[str, str], list[Result]] = {}
@@ -132,7 +138,7 @@ def _section(outcomes: list[Outcome]) -> Section:
         cell = outcome.cell
         runs.setdefault((cell.planner, cell.cache, cell.block_length), []).append(outcome)
     results = [_result(sorted(found, key=lambda outcome: outcome.cell.seed)) for found in runs.values()]
-    results.sort(key=lambda one: (look(one.planner).place, one.planner, one.cache, one.block_length))
+    results.sort(key=lambda one: (look(one.planner).place, one.planner, CACHES.index(one.cache), one.block_length))
     first, cell = outcomes[0], outcomes[0].cell
     return Section(
         questions=cell.questions,

@@ -68,7 +68,7 @@ def everything(section: Section) -> str:
 
     Where there are several cache modes, the time of a problem stands there too.
     """
-    several = _several_caches([section])
+    several = len(section.caches) > 1
     lengths = section.block_lengths
     head = ["planner", *(["cache"] if several else []), *(f"B = {length}" for length in lengths)]
     rows: list[list[str]] = []
@@ -85,7 +85,7 @@ def everything(section: Section) -> str:
 
 def areas(section: Section) -> str:
     """AUP of each planner, with the block lengths that it is made of."""
-    several = _several_caches([section])
+    several = len(section.caches) > 1
     rows = []
     for (planner, cache), area in aups(section).items():
         lengths = ", ".join(str(result.block_length) for result in section.lines[planner, cache])
@@ -159,15 +159,10 @@ def printed() -> str:
 
 
 def _parts(sections: Sequence[Section]) -> Iterator[tuple[str, Section, str]]:
-    """Each section in each cache mode, with a name for it."""
-    several = _several_caches(sections)
+    """Each section without a cache, or with the first of those that it has."""
     for section in sections:
-        for cache in sorted({result.cache for result in section.results}):
-            yield section.title + (f", cache {cache}" if several else ""), section, cache
-
-
-def _several_caches(sections: Sequence[Section]) -> bool:
-    return len({result.cache for section in sections for result in section.results}) > 1
+        first = section.caches[0]
+        yield section.title + ("" if first == "none" else f", cache {first}"), section, first
 
 
 def _token_by_token(section: Section, cache: str) -> Result | None:
