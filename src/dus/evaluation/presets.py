@@ -15,7 +15,7 @@ LIKE_DUS = tuple(f"{score}(like=dus)" for score in ("confidence", "entropy", "ma
 
 def _bounded(loose: str, strict: str) -> tuple[str, ...]:
     """A planner at two bounds, and at the looser one the hybrids."""
-    return strict, loose, *(f"{loose} | spaced(gap={gap})" for gap in (4, 8, 16))
+    return strict, loose, *(f"{loose} | spaced(gap={gap})" for gap in (4, 8))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 AXES: dict[str, tuple[str, Callable[[Result], float]]] = {
     "calls": ("denoiser calls a problem", lambda result: result.measures["nfe"].value),
-    "seconds": ("seconds a problem", lambda result: result.seconds),
+    "seconds": ("milliseconds a problem", lambda result: 1000 * result.seconds),
 }
 EVERYWHERE = (OURS, TOKEN_BY_TOKEN)
 RC: Any = {
