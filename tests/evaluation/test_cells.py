@@ -145,8 +145,8 @@ def test_the_presets_hold_what_the_report_is_about():
     assert {cell.block_length for cell in cells if cell.planner == "dus"} == {8, 16, 32, 64}
     assert {cell.block_length for cell in cells if cell.planner == "confidence(per_step=1)"} == {32}
     for base in ("eb(gamma=2)", "cb(tau=0.5)"):
-        assert {f"{base} | spaced(gap={gap})" for gap in (4, 8, 16)} < {cell.planner for cell in cells}
-    assert {cell.seed for cell in cells if cell.planner == "random(like=dus)"} == {0, 1, 2}
+        assert {f"{base} | spaced(gap={gap})" for gap in (4, 8)} < {cell.planner for cell in cells}
+    assert {cell.seed for cell in cells if cell.planner == "random(like=dus)"} == {0}
     assert {cell.eos for cell in cells} == {"ignore", "stop"}
     assert all(cell.max_new_tokens == 96 for cell in cells)
     assert REPORT.limit >= 300
