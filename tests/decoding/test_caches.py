@@ -145,31 +145,32 @@ def test_a_block_opens_with_keys_and_values_as_if_recomputed(two_layers, cache, 
 
 @pytest.mark.parametrize("shift", [0, 1])
 def test_the_columns_that_each_mode_computes(shift):
-    """A prompt of 10, blocks of 4; the schedule is positions 0, then 2, then 1 and 3."""
-    steps = [[0], [2], [1, 3]]
+    """A prompt of 10, blocks of 12; the first step reads one mask of 12, the second two of 11, the third the others."""
+    steps = [[0], [4, 8], [1, 2, 3, 5, 6, 7, 9, 10, 11]]
     computed = {mode: [] for mode in MODES}
     for mode, columns in computed.items():
-        canvas = lay_out([torch.arange(10) + 5], mask_token_id=2, max_new_tokens=8, context=None, device="cpu")
+        canvas = lay_out([torch.arange(10) + 5], mask_token_id=2, max_new_tokens=24, context=None, device="cpu")
         states = KeptStates(mode, canvas, shift=shift, copies=1)
-        for start in (0, 4):
-            masked = torch.ones(1, 4, dtype=torch.bool)
+        for start in (0, 12):
+            masked = torch.ones(1, 12, dtype=torch.bool)
             for step in steps:
-                read = torch.zeros(1, 4, dtype=torch.bool)
+                read = torch.zeros(1, 12, dtype=torch.bool)
                 read[0, step] = True
                 columns.append(states.before_call(torch.arange(1), start, masked, read).positions.tolist())
                 states.cache.keys = [None]  # as if a forward had been
                 masked = masked & ~read
     spans = {
-        "prefix": [(0, 18), (10, 18), (10, 18), (0, 18), (14, 18), (14, 18)],
-        "dual": [(0, 18), (10, 14), (10, 14), (0, 18), (14, 18), (14, 18)],
-        "block": [(0, 18), (10, 14), (10, 14), (10, 18), (14, 18), (14, 18)],
+        "prefix": [(0, 34), (10, 34), (10, 34), (0, 34), (22, 34), (22, 34)],
+        "dual": [(0, 34), (10, 22), (10, 22), (0, 34), (22, 34), (22, 34)],
+        "block": [(0, 34), (10, 22), (10, 22), (10, 34), (22, 34), (22, 34)],
     }
     for mode, expected in spans.items():
         assert computed[mode] == [list(range(first and first - shift, stop)) for first, stop in expected]
-    everything = list(range(18))
-    expected = [everything, [10, 12], [11, 12, 13], [11, 13, 14], [14, 16], [15, 16, 17]]
-    if shift:
-        expected = [everything, [10, 11, 12], [10, 11, 12, 13], [11, 13, 14], [14, 15, 16], [14, 15, 16, 17]]
+    # The one that the first step wrote and all masks; then those of the second and what is read; then those of the
+    # third and the one that is read. The row that predicts a shifted family's position stands before it.
+    last_two = [list(range(10, 22)), list(range(11 - shift, 22))]
+    opening = [11, 12, 13, 15, 16, 17, 19, 20, 21, 22]
+    expected = [list(range(34)), *last_two, opening, *([column + 12 for column in step] for step in last_two)]
     assert computed["touched"] == expected
 
 

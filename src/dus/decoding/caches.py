@@ -13,6 +13,8 @@ from transformers import Cache
 from dus.decoding.canvas import Canvas, send
 from dus.decoding.progress import positions
 
+MANY = 8
+
 
 class ColumnCache(Cache):
     """Keys and values of every canvas column; a forward overwrites those at `positions` of `rows`.
@@ -75,7 +77,7 @@ class View:
         stop: the column after the block.
         end: the canvas's length.
         touched: gives bool `[n, W]` on the host, from the least `previous` to `stop`: tokens that changed since their
-            column was last computed, and what is read now.
+            column was last computed, what is read now, and where that is much of the block all its masks.
     """
 
     opening: bool
@@ -108,10 +110,10 @@ def block(view: View) -> Tensor:
 
 
 def touched(view: View) -> Tensor:
-    """Recompute only tokens that changed and positions that are read now.
+    """Recompute only tokens that changed and positions that are read now, with all masks where these are many.
 
-    As `block`, and besides: a masked position keeps the keys and values of the time it was last read, and a token
-    those of the step after it was written.
+    As `block`, and besides: a token keeps the keys and values of the step after it was written; and at a step that
+    reads less than one in `MANY` of a block's masks, the others keep those of before.
     """
     return view.previous.min() + positions(view.touched())
 
@@ -195,7 +197,8 @@ class KeptStates:
         touched = torch.zeros(len(here), lead + now.shape[1], dtype=torch.bool)
         touched[:, lead:] = self.computed[rows, columns] != now
         self.computed[rows, columns] = now
-        touched[:, lead + gap :] |= read
+        many = MANY * read.sum(dim=1, keepdim=True) >= masked.sum(dim=1, keepdim=True)
+        touched[:, lead + gap :] |= read | (masked & many)
         if self.shift:  # the row that predicts a position stands before it, but for the first column's own
             first = max(self.shift - lead - gap, 0)
             touched[:, lead + gap - self.shift + first : -self.shift] |= read[:, first:]
