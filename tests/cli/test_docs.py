@@ -60,6 +60,16 @@ def test_every_page_of_results_names_its_command(page):
     assert commands(page)
 
 
+def test_the_table_in_the_readme_says_what_its_page_says():
+    def rows(path):
+        lines = [line.strip("| ").split(" | ") for line in path.read_text(encoding="utf-8").splitlines()]
+        return {line[0]: line[1:] for line in lines if len(line) > 2 and line[0].startswith("`")}
+
+    shown, measured = rows(ROOT / "README.md"), rows(ROOT / "docs/results/speed.md")
+    for mode, (seconds, tokens, faster, *_) in measured.items():
+        assert shown[mode][:2] == [seconds, faster], (mode, tokens)
+
+
 def test_every_picture_is_on_a_page():
     shown = {
         (page.parent / link).resolve() for page in PAGES for link in LINK.findall(page.read_text(encoding="utf-8"))

@@ -20,10 +20,9 @@ def settle(planner: Planner, block: BlockState) -> tuple[BlockState, Tensor, Ten
     own = block.given | block.initially_masked  # not the padding behind a row's end
     while True:
         wanted, masked = _on_host(planner.wanted(block) & own, block.masked)
-        ready = (wanted & masked).any(dim=1)
-        if ready.all():
+        stuck = masked.any(dim=1) & ~(wanted & masked).any(dim=1)
+        if not stuck.any():
             return block, wanted, masked
-        stuck = masked.any(dim=1) & ~ready
         step, length = torch.stack([block.step, block.length]).cpu()
         last = torch.tensor([(planner.steps(size) or 0) if size else 0 for size in length.tolist()]) - 1
         passing = stuck & (step < last)
