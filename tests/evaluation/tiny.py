@@ -1,11 +1,12 @@
 """A denoiser whose every answer is a pure integer function of a row, and questions about nothing."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
 from dus.denoisers import from_callable
-from dus.evaluation import Local, Store, grid, sweep
+from dus.evaluation import Cell, Local, Outcome, Store, grid, sweep
+from dus.evaluation.report.results import sections
 
 MASK, END, LETTERS = 0, 1, "abcdefghij"
 
@@ -85,3 +86,25 @@ class Counting:
                 raise KeyboardInterrupt
             self.given.append((shard.cell, shard.number))
             yield from self.engine.answers([shard])
+
+
+SCORED = Cell("letters", "0" * 16, 4, "dus", 16, 12)
+COUNTS = {"nfe": 4, "useful": 8, "written": 12, "distance": 30, "pairs": 5, "isolated": 6, "unmasked": 12}
+
+
+def outcome(planner, scores, unit="right", seconds=(1.0,), counts=(), **cell):
+    """An outcome with these scores; each sample's counts are `COUNTS` but for those given as a list."""
+    samples = [
+        {"index": n, "prompt": str(n), "answer": None, "text": "", "score": score, **COUNTS}
+        for n, score in enumerate(scores)
+    ]
+    for name, values in dict(counts).items():
+        for sample, value in zip(samples, values, strict=True):
+            sample[name] = value
+    fields = {**asdict(SCORED), "planner": planner, "problems": len(samples), **cell}
+    return Outcome(Cell(**fields), unit, samples, list(seconds))
+
+
+def only(outcomes):
+    (section,) = sections(outcomes)
+    return section
