@@ -174,6 +174,21 @@ def test_the_columns_that_each_mode_computes(shift):
     assert computed["touched"] == expected
 
 
+@pytest.mark.parametrize(("mode", "columns"), [("dual", 128), ("block", 192), ("touched", 104)])
+def test_the_columns_of_a_block_of_32_are_as_many_as_docs_design_says(two_layers, monkeypatch, mode, columns):
+    counts, logits = [], Checkpoint.logits
+
+    def counted(self, canvas, *, cache, **kwargs):
+        counts.append(cache.positions.shape[-1])
+        return logits(self, canvas, cache=cache, **kwargs)
+
+    monkeypatch.setattr(Checkpoint, "logits", counted)
+    dus.generate(two_layers, prompts(6), max_new_tokens=64, block_length=32, cache=mode, eos="ignore")
+    assert len(counts) == 10
+    more = sum(counts[5:]) - columns - (70 if mode == "dual" else 0)
+    assert more == 0 if two_layers.shift == 0 else 0 < more <= 32  # the rows that stand before what they predict
+
+
 @pytest.mark.parametrize("planner", ["dus", "eb(gamma=6)"])
 @pytest.mark.parametrize("states", ["keys", "values"])
 @pytest.mark.parametrize("cache", ["block", "touched"])
