@@ -14,6 +14,7 @@ from dus.decoding.canvas import Canvas, send
 from dus.decoding.progress import positions
 
 MANY = 8
+"""Under `touched`, a step that reads one in so many of a block's masks, or more, recomputes all of them."""
 
 
 class ColumnCache(Cache):
