@@ -38,14 +38,14 @@ def test_bad_input_gets_exit_code_2_and_one_line(arguments, sentence, tmp_path, 
 
 def test_the_command_trains_what_it_says(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(settings, "Settings", lambda: TINY)
-    options = ["--steps", "3", "--seed", "7", "--task", "text,arithmetic"]
+    options = ["--steps", "3", "--seed", "7", "--task", "text=1,arithmetic=3"]
     assert main(["train", "--out", str(tmp_path / "a"), *options]) == 0
     assert "a/model" in capsys.readouterr().out.replace("\n", "")
     card = (tmp_path / "a/model/README.md").read_text()
-    assert "dus train --out DIR --steps 3 --decay 1 --seed 7 --task arithmetic,text\n" in card
+    assert "dus train --out DIR --steps 3 --decay 1 --seed 7 --task arithmetic=3,text=1\n" in card
     assert {line.split(" | ")[0] for line in card.splitlines() if line.startswith("| ")} >= {"| arithmetic", "| text"}
     assert "code" not in card
-    assert "87% `arithmetic`, 0.25 : 0.4 : 0.35; 13% `text`, 0.4 : 0.3 : 0.3" in card
+    assert "75% `arithmetic`, 0.25 : 0.4 : 0.35; 25% `text`, 0.4 : 0.3 : 0.3" in card
     measured = {name for line in (tmp_path / "a/log.jsonl").read_text().splitlines() for name in json.loads(line)}
     assert {name for name in measured if name.endswith("_1")} == {"bound_arithmetic_1", "bound_text_1"}
 

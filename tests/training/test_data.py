@@ -88,6 +88,15 @@ def test_the_curriculum_moves_from_equations_to_problems(tokenizer):
         assert (starts != user).float().mean() == pytest.approx(share, abs=0.06)
 
 
+def test_tasks_get_the_shares_they_are_given():
+    given, usual = Curriculum.of(("code", "text"), (3, 1)).token_shares(9999), Curriculum().token_shares(9999)
+    assert set(given) == {(task, level) for task in ("code", "text") for level in LEVELS}
+    for task, share in (("code", 0.75), ("text", 0.25)):
+        assert sum(given[task, level] for level in LEVELS) == pytest.approx(share)
+        ratios = {round(given[task, level] / usual[task, level], 9) for level in LEVELS}
+        assert len(ratios) == 1
+
+
 @given(seed=st.integers(0, 2**32), length=st.integers(1, 12).map(lambda n: n * GRAIN))
 @settings(max_examples=50, deadline=None)
 def test_rows_of_equations_are_true_and_mask_results(encoder, tokenizer, seed, length):

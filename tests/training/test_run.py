@@ -1,7 +1,8 @@
 import json
 import math
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from dus.tasks import TASKS
 from dus.training import export, journal, judge, run
 from dus.training.folder import newest_checkpoint
 from dus.training.model import Size, build, masked_logits
-from dus.training.settings import Settings, TrainingError, chosen
+from dus.training.settings import Settings, TrainingError, chosen, of_fields
 
 TINY = Settings(
     steps=6,
@@ -223,8 +224,19 @@ def test_what_cannot_be_started_or_resumed_gets_a_sentence(finished, tmp_path):
         chosen(tmp_path, steps=None, decay=None, seed=None, tasks=None, size="huge", resume=False)
     with pytest.raises(TrainingError, match="no task 'sums': the tasks are arithmetic, code"):
         chosen(tmp_path, steps=None, decay=None, seed=None, tasks=["sums"], size=None, resume=False)
+    for shares in (["code=1", "text"], ["code=0", "text=1"], ["code=nan"], ["code=much"]):
+        with pytest.raises(TrainingError, match="no task a share or all of them a positive number"):
+            chosen(tmp_path, steps=None, decay=None, seed=None, tasks=shares, size=None, resume=False)
     with pytest.raises(TrainingError, match="has tasks"):
         run.train(finished, replace(TINY, tasks=("code",)), resume=True)
+
+
+def test_tasks_are_named_in_any_order_with_their_shares_or_without():
+    options = {"steps": None, "decay": None, "seed": None, "size": None, "resume": False}
+    some = chosen(Path(), tasks=["text=1.5", "arithmetic=.5"], **options)
+    assert (some.tasks, some.shares) == (("arithmetic", "text"), (0.5, 1.5))
+    assert of_fields(json.loads(json.dumps(asdict(some)))) == some
+    assert chosen(Path(), tasks=["text", "arithmetic"], **options) == replace(some, shares=())
 
 
 def test_a_resume_may_end_the_run_early(finished):

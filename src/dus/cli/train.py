@@ -20,7 +20,10 @@ def train(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="What to train on, separated by commas; the tokenizer is learned from it (default: all)."),
+        typer.Option(
+            help="What to train on, separated by commas, or with the shares of each, arithmetic=2,code=1; the "
+            "tokenizer is learned from it (default: all)."
+        ),
     ] = None,
     size: Annotated[
         str | None,

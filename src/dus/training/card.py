@@ -109,7 +109,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
     log = journal.entries(folder)
     losses = [entry["loss"] for entry in log if "loss" in entry]
     measured = [entry for entry in log if "equations" in entry][-1]
-    curriculum = Curriculum.of(settings.tasks, begun=settings.start is not None)
+    curriculum = Curriculum.of(settings.tasks, settings.shares, begun=settings.start is not None)
     start = starts.read(folder)
     size = asdict(settings.size)
     return TEMPLATE.format(
@@ -219,5 +219,7 @@ def _commands(settings: Settings, start: Start | None) -> Iterator[str]:
 def _options(settings: Settings) -> Iterator[str]:
     named = next((name for name, size in SIZES.items() if size == settings.size and name != "bundled"), None)
     tasks = None if settings.tasks == tuple(TASKS) else ",".join(settings.tasks)
+    if settings.shares:
+        tasks = ",".join(f"{task}={share:g}" for task, share in zip(settings.tasks, settings.shares, strict=True))
     options = {"steps": settings.steps, "decay": settings.decay, "seed": settings.seed, "size": named, "task": tasks}
     yield from (f"--{name} {value}" for name, value in options.items() if value is not None)

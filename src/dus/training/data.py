@@ -50,10 +50,15 @@ class Curriculum:
     extra: tuple[tuple[float, int], ...] = ((0.5, 0), (0.3, 32), (0.16, 64), (0.04, 208))
 
     @classmethod
-    def of(cls, tasks: Sequence[str], *, begun: bool = False) -> Curriculum:
-        """That of some tasks alone; without the ramp where the run is `begun` with weights that had one."""
+    def of(cls, tasks: Sequence[str], shares: Sequence[float] = (), *, begun: bool = False) -> Curriculum:
+        """That of some tasks alone, with other shares where they are given.
+
+        It is without the ramp where the run is `begun` with weights that had one.
+        """
         own = cls()
-        return replace(own, ramp=0 if begun else own.ramp, tasks=tuple(task for task in own.tasks if task[0] in tasks))
+        given = dict(zip(tasks, shares, strict=True)) if shares else {}
+        kept = tuple((task, given.get(task, share), levels) for task, share, levels in own.tasks if task in tasks)
+        return replace(own, ramp=0 if begun else own.ramp, tasks=kept)
 
     def equation_share(self, step: int) -> float:
         """The share of rows with bare equations at `step`."""

@@ -67,7 +67,7 @@ def _check_resumable(folder: Path, settings: Settings, checkpoint: Path | None) 
     if checkpoint and step_of(checkpoint) > settings.steps:
         raise TrainingError(f"{checkpoint.name} in {folder} is already past {settings.steps} steps")
     stored = stored_settings(folder)
-    for name in ("seed", "tasks", "size", "tokens_per_batch", "start"):
+    for name in ("seed", "tasks", "shares", "size", "tokens_per_batch", "start"):
         if getattr(stored, name) != getattr(settings, name):
             raise TrainingError(f"the run in {folder} has {name} {getattr(stored, name)}: it cannot change")
 
@@ -91,7 +91,7 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
             seed=settings.seed,
             start=step_of(checkpoint) if checkpoint else 0,
             tokens_per_batch=settings.tokens_per_batch,
-            curriculum=data.Curriculum.of(settings.tasks, begun=settings.start is not None),
+            curriculum=data.Curriculum.of(settings.tasks, settings.shares, begun=settings.start is not None),
         ),
         data_collator=_the_batch,
         warmup=settings.warmup,

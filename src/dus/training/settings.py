@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ class Settings:
 
     `steps` optimizer steps of `tokens_per_batch` tokens; the learning rates fall over the last `decay` of them. Both
     may be changed when a run is resumed: a run is ended early by a resume with a small `steps` and `decay`. `tasks` are
-    what is trained on, and what the tokenizer is learned from.
+    what is trained on, and what the tokenizer is learned from; `shares`, where there are any, are theirs in the tokens,
+    relative to each other.
     `start` is the folder of the run whose averaged weights this one begins with, where they are not random.
     Of each task, `judged[k]` held-out problems of level k + 1 are decoded at the end, and `tried` of levels 1 and 2
     every `try_every` steps.
@@ -34,6 +36,7 @@ class Settings:
     seed: int = 0
     start: str | None = None
     tasks: tuple[str, ...] = tuple(TASKS)
+    shares: tuple[float, ...] = ()
     size: Size = SIZES["bundled"]
     warmup: int = 100
     tokens_per_batch: int = 8192
@@ -57,7 +60,7 @@ def stored_settings(folder: Path) -> Settings:
 
 def of_fields(fields: Mapping[str, Any]) -> Settings:
     """The settings that `asdict` made `fields` of, read back from JSON."""
-    several = {name: tuple(fields[name]) for name in ("judged", "tasks") if name in fields}
+    several = {name: tuple(fields[name]) for name in ("judged", "tasks", "shares") if name in fields}
     return Settings(**{**fields, **several, "size": Size(**fields["size"])})
 
 
@@ -88,8 +91,7 @@ def chosen(
     settings = stored_settings(folder) if resume else begun_from(start) if start else Settings()
     if start and size is not None and SIZES[size] != settings.size:
         raise TrainingError(f"the run in {start} is not of size {size}, and gives the one begun from it its own size")
-    if unknown := [task for task in tasks or () if task not in TASKS]:
-        raise TrainingError(f"no task {unknown[0]!r}: the tasks are {', '.join(TASKS)}")
+    names, shares = (settings.tasks, settings.shares) if tasks is None else _shares_of(tasks)
     if decay is None and steps is not None:
         decay = steps // 2 if settings.start is None else max(0, steps - settings.warmup)
     return replace(
@@ -97,9 +99,27 @@ def chosen(
         steps=settings.steps if steps is None else steps,
         decay=settings.decay if decay is None else decay,
         seed=settings.seed if seed is None else seed,
-        tasks=settings.tasks if tasks is None else tuple(task for task in TASKS if task in tasks),
+        tasks=names,
+        shares=shares,
         size=settings.size if size is None else SIZES[size],
     )
+
+
+def _shares_of(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The tasks that `arithmetic`, … or `arithmetic=2`, … name, in their usual order, and their shares."""
+    given = dict(text.partition("=")[::2] for text in texts)
+    if unknown := [task for task in given if task not in TASKS]:
+        raise TrainingError(f"no task {unknown[0]!r}: the tasks are {', '.join(TASKS)}")
+    names = tuple(task for task in TASKS if task in given)
+    if not any(given.values()):
+        return names, ()
+    try:
+        shares = tuple(float(given[task]) for task in names)
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 < share < inf for share in shares):
+        raise TrainingError("give no task a share or all of them a positive number, as in arithmetic=1,code=0.5")
+    return names, shares
 
 
 def begun_from(start: Path) -> Settings:
