@@ -1,5 +1,7 @@
 import pytest
 
+from .tiny import TINY
+
 
 @pytest.fixture(scope="session")
 def vocabulary(tmp_path_factory):
@@ -8,4 +10,14 @@ def vocabulary(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("vocabulary")
     tokenizer.build().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of an unbroken tiny run."""
+    from dus.training import run
+
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    run.train(folder, TINY)
     return folder

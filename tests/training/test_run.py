@@ -8,34 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dus.evaluation.accuracy import Accuracy
 from dus.tasks import TASKS
-from dus.training import export, journal, judge, run
+from dus.training import export, journal, run
 from dus.training.folder import newest_checkpoint
-from dus.training.model import Size, build, masked_logits
+from dus.training.model import build, masked_logits
 from dus.training.settings import Settings, TrainingError, chosen, of_fields
 
-TINY = Settings(
-    steps=6,
-    decay=2,
-    size=Size(width=16, layers=2, heads=2, mlp=32, kv_heads=2),
-    warmup=2,
-    tokens_per_batch=512,
-    log_every=1,
-    save_every=3,
-    probe_every=3,
-    try_every=6,
-    tried=1,
-    judged=(1, 0, 0),
-)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The folder of an unbroken tiny run."""
-    folder = tmp_path_factory.mktemp("runs") / "unbroken"
-    run.train(folder, TINY)
-    return folder
+from .tiny import TINY
 
 
 def test_a_killed_run_resumes_exactly_where_it_was(finished, tmp_path):
@@ -244,134 +223,3 @@ def test_a_resume_may_end_the_run_early(finished):
     assert settings == replace(TINY, steps=9, decay=3)
     assert chosen(finished, steps=None, decay=None, seed=5, tasks=None, size=None, resume=False) == Settings(seed=5)
     assert chosen(finished, steps=1000, decay=None, seed=None, tasks=None, size=None, resume=False).decay == 500
-
-
-@pytest.fixture(scope="module")
-def gone_on(tmp_path_factory, finished):
-    """The folder of a tiny run on fewer tasks, begun with the weights of the unbroken one."""
-    folder = tmp_path_factory.mktemp("runs") / "gone-on"
-    run.train(folder, replace(TINY, tasks=("arithmetic",), start=str(finished), warmup=0, decay=6))
-    return folder
-
-
-def test_a_run_begins_with_the_weights_of_another(finished, gone_on, tmp_path):
-    from transformers import AutoTokenizer
-
-    settings = replace(TINY, tasks=("arithmetic",), start=str(finished))
-    shutil.copytree(gone_on / "tokenizer", tmp_path / "tokenizer")
-    begun = run.prepare(tmp_path, settings, None)
-    theirs = load_file(finished / "checkpoint-6/average.safetensors")
-    here, there = (AutoTokenizer.from_pretrained(folder / "tokenizer").get_vocab() for folder in (tmp_path, finished))
-    assert here != there
-    shared = here.keys() & there.keys()
-    for name, weight in begun.model.named_parameters():
-        assert torch.equal(weight, begun.average.weights[name])
-        if name == "model.embed_tokens.weight":
-            assert all(torch.equal(weight[here[text]], theirs[name][there[text]]) for text in shared)
-            new = weight[[here[text] for text in here.keys() - shared]]
-            assert float(new.detach().std()) == pytest.approx(float(theirs[name].std()), rel=0.1)
-        else:
-            assert torch.equal(weight, theirs[name])
-    assert json.loads((tmp_path / "start.json").read_text())["tokens"] == len(shared)
-
-
-def test_the_card_of_a_run_begun_with_another_names_both_commands(finished, gone_on, tmp_path):
-    text = (gone_on / "model" / "README.md").read_text()
-    first = "    dus train --out DIR1 --steps 6 --decay 2 --seed 0\n"
-    assert first + "    dus train --out DIR --from DIR1 --steps 6 --decay 6 --seed 0 --task arithmetic\n" in text
-    assert "(6 steps on arithmetic, code, instructions, text)" in text
-    assert "are 10% of the rows. Held-out" in text
-    assert str(finished) not in text
-    third = tmp_path / "third"
-    run.train(third, replace(TINY, tasks=("arithmetic",), start=str(gone_on), steps=1, decay=0))
-    text = (third / "model" / "README.md").read_text()
-    second = "    dus train --out DIR2 --from DIR1 --steps 6 --decay 6 --seed 0 --task arithmetic\n"
-    assert first + second + "    dus train --out DIR --from DIR2 --steps 1 --decay 0" in text
-
-
-def test_a_run_begun_with_another_resumes_where_it_was(gone_on, tmp_path):
-    folder = tmp_path / "on"
-    shutil.copytree(gone_on, folder)
-    shutil.rmtree(folder / "checkpoint-6")
-    settings = replace(
-        chosen(folder, steps=None, decay=None, seed=None, tasks=None, size=None, resume=True), judged=(1, 0, 0)
-    )
-    run.train(folder, settings, resume=True)
-    ours, theirs = (load_file(path / "model/model.safetensors") for path in (folder, gone_on))
-    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-
-
-def test_a_start_that_cannot_be_gets_a_sentence(finished, tmp_path):
-    options = {"steps": None, "decay": None, "seed": None, "tasks": None}
-    with pytest.raises(TrainingError, match="holds no training run"):
-        chosen(tmp_path, start=tmp_path, size=None, resume=False, **options)
-    with pytest.raises(TrainingError, match="leave --from out"):
-        chosen(finished, start=finished, size=None, resume=True, **options)
-    with pytest.raises(TrainingError, match="is not of size base"):
-        chosen(tmp_path, start=finished, size="base", resume=False, **options)
-    shutil.copy(finished / "settings.json", tmp_path)
-    with pytest.raises(TrainingError, match="has no checkpoint yet"):
-        chosen(tmp_path / "new", start=tmp_path, size=None, resume=False, **options)
-
-
-def test_a_run_begun_with_another_has_lower_rates_that_fall_throughout(finished, tmp_path):
-    options = {"decay": None, "seed": None, "tasks": None, "size": None, "resume": False}
-    usual = chosen(tmp_path, start=finished, steps=None, **options)
-    assert (usual.start, usual.size) == (str(finished), TINY.size)
-    assert usual.matrix_lr < Settings().matrix_lr
-    assert usual.warmup + usual.decay == usual.steps
-    shorter = chosen(tmp_path, start=finished, steps=1000, **options)
-    assert shorter.warmup + shorter.decay == 1000
-
-
-class Oracle:
-    """A denoiser that is sure of the right solution of every held-out problem it knows."""
-
-    def __init__(self, tokenizer, right):
-        from dus.training.data import Encoder
-
-        self.tokenizer, self.right = tokenizer, right
-        self.mask_token_id, self.vocab_size = tokenizer.mask_token_id, len(tokenizer)
-        self.eos_token_ids, self.max_length, self.device = (tokenizer.eos_token_id,), None, torch.device("cpu")
-        rows = Encoder(tokenizer).problems([(p.question, p.solution) for p in right])
-        self.rows = {tuple(row.tokens[: row.maskable.index(True)]): row.tokens for row in rows}
-
-    def logits(self, canvas, *, read, attention_mask=None, cache=None):
-        out = torch.zeros(*canvas.shape, self.vocab_size)
-        for n, tokens in enumerate(canvas.tolist()):
-            start = tokens.index(self.tokenizer.convert_tokens_to_ids("<|user|>"))
-            prompt = tuple(tokens[start : tokens.index(self.tokenizer.convert_tokens_to_ids("<|assistant|>")) + 1])
-            known = self.rows.get(prompt, [])
-            for position in range(start, len(tokens)):
-                wanted = known[position - start] if position - start < len(known) else self.tokenizer.eos_token_id
-                out[n, position, wanted] = 20.0
-        read = read.expand(len(canvas), -1) if read.dim() == 1 else read
-        return out.gather(1, read[..., None].expand(-1, -1, self.vocab_size))
-
-
-@pytest.mark.parametrize("level", [1, 3])
-def test_a_verdict_counts_the_problems_that_are_solved(finished, level):
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
-    problems = TASKS["arithmetic"].held_out(level)[:4]
-    found = judge.judge(Oracle(tokenizer, problems[:3]), TASKS["arithmetic"], level, 4)
-    assert sum(found.scores) == 3
-    assert str(found).endswith("3 of 4)")
-
-
-@pytest.mark.parametrize("level", [1, 2, 3])
-@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_every_solution_fits_in_the_answer(finished, task, level):
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(finished / "tokenizer")
-    solutions = [problem.solution for problem in task.held_out(level, 2000)]
-    assert max(len(ids) for ids in tokenizer(solutions)["input_ids"]) < task.answer_tokens[level]
-
-
-def test_wilsons_interval():
-    low, high = Accuracy(450, 500).interval()
-    assert (low, high) == pytest.approx((0.8706, 0.9234), abs=2e-4)
-    assert Accuracy(0, 10).interval()[0] == 0.0
-    assert str(Accuracy(1, 2)).startswith("50.0% (")
