@@ -1,6 +1,11 @@
+import shlex
+from statistics import fmean
+
 import pytest
 import torch
 
+from dus.cli import main
+from dus.evaluation import Store
 from dus.evaluation.accuracy import Accuracy
 from dus.tasks import TASKS
 from dus.training import judge
@@ -40,6 +45,20 @@ def test_a_verdict_counts_the_problems_that_are_solved(vocabulary, level):
     found = judge.judge(Oracle(tokenizer, problems[:3]), TASKS["arithmetic"], level, 4)
     assert sum(found.scores) == 3
     assert str(found).endswith("3 of 4)")
+
+
+def test_the_commands_on_the_card_come_to_what_it_says(finished, tmp_path):
+    card = (finished / "model" / "README.md").read_text()
+    commands = [line for line in card.splitlines() if line.startswith("    dus eval")]
+    for command in commands:
+        known = command.replace("DIR/model", str(finished / "model")).replace("results/card", str(tmp_path / "again"))
+        assert main(shlex.split(known)[1:]) == 0
+    outcomes = list(Store(tmp_path / "again").outcomes())
+    assert {outcome.cell.questions for outcome in outcomes} == {f"{name}, level 1" for name in TASKS}
+    for outcome in outcomes:
+        mean = fmean(sample["score"] for sample in outcome.samples)
+        said = f"{mean:.3f} ± " if outcome.unit == "nats" else f"{mean:.1%} ("
+        assert f"| {outcome.cell.questions.replace(', level', ' |')} | {said}" in card
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])

@@ -59,6 +59,10 @@ shares).{scoring}
 | --- | --- | --- |
 {accuracies}
 
+The same by the package's own evaluation, which keeps every answer (without `--model` for the bundled model):
+
+{evaluations}
+
 ## Data
 
 Generated, without end, by the shares of the tasks in the tokens and of their levels: {tasks}.
@@ -124,6 +128,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         sources=SOURCE_OF_TEXT if "text" in settings.tasks else "There is no outside text in them.",
         otherwise=_otherwise(settings, log),
         accuracies="\n".join(_row(verdict) for verdict in verdicts),
+        evaluations="\n".join(f"    {line}" for line in _evaluations(verdicts)),
         tasks=_tasks(curriculum),
         equations=_equations(curriculum),
         steps=settings.steps,
@@ -172,6 +177,22 @@ def _row(verdict: Verdict) -> str:
         own = fmean(questions.score(i, problem.solution) for i, problem in enumerate(questions.problems))
         beside = f"; the source's own passages cost {own:.3f}"
     return f"| {verdict.task.name} | {verdict.level} | {verdict}{beside} |"
+
+
+def _evaluations(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """The commands that answer the same problems in the same way: one for each temperature and number of problems."""
+    alike: dict[tuple[bool, int], list[Verdict]] = {}
+    for verdict in verdicts:
+        alike.setdefault((verdict.task.unit == "nats", len(verdict.scores)), []).append(verdict)
+    for (drawn, problems), group in alike.items():
+        tasks = ",".join(dict.fromkeys(verdict.task.name for verdict in group))
+        levels = ",".join(dict.fromkeys(str(verdict.level) for verdict in group))
+        yield (
+            f"dus eval --model DIR/model --out results/card --task {tasks} --level {levels} --limit {problems} "
+            f"--block-length {BLOCK_LENGTH} --planner '{TOKEN_BY_TOKEN}'"
+            + " --temperature 1" * drawn
+            + " --confirm-run-unsafe-code" * any(verdict.task.runs_code for verdict in group)
+        )
 
 
 def _tasks(curriculum: Curriculum) -> str:
