@@ -70,6 +70,39 @@ def test_the_table_in_the_readme_says_what_its_page_says():
         assert shown[mode][:2] == [seconds, faster], (mode, tokens)
 
 
+def test_the_python_on_the_first_page_runs(capsys):
+    from dus.planners import text
+
+    known, names = dict(text._names), {"__name__": "readme"}
+    blocks = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    try:
+        for block in blocks:
+            if "8B" not in block:
+                exec(compile(block, "README.md", "exec"), names)
+    finally:
+        text._names.clear()
+        text._names.update(known)
+    assert capsys.readouterr().out.count("#### 12") == 2
+
+
+def rows_of(page, begin):
+    """The cells of the table whose head begins with `begin`, without backticks."""
+    table = (ROOT / page).read_text(encoding="utf-8").split(f"| {begin} |")[1].split("\n\n")[0]
+    return [[cell.strip(" `") for cell in row.strip("| ").split(" | ")] for row in table.splitlines()[2:]]
+
+
+def test_the_page_on_benchmarks_says_what_is_read_and_what_the_paper_did():
+    from dus.evaluation.harness.tasks_local import FILES
+    from dus.evaluation.harness.tasks_paper import PAPER
+
+    files = [set(row[1].replace("`", "").split(", ")) for row in rows_of("docs/evaluation.md", "task")]
+    assert sorted(map(sorted, files)) == sorted(sorted(set(splits.values())) for splits in FILES.values())
+    assert {row[0]: row[1:] for row in rows_of("docs/evaluation.md", "benchmark")} == {
+        name: [known.task, known.instruct_task, str(known.max_new_tokens), str(known.problems or "all")]
+        for name, known in PAPER.items()
+    }
+
+
 def test_every_picture_is_on_a_page():
     shown = {
         (page.parent / link).resolve() for page in PAGES for link in LINK.findall(page.read_text(encoding="utf-8"))
