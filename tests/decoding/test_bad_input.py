@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import BatchEncoding
 
 import dus
 from dus.decoding import GenerationError
@@ -40,8 +41,14 @@ SETTINGS = [
     ({"stop": ""}, "empty string"),
     ({"stop": ["a", ""]}, "empty string"),
     ({"stop": "a"}, "stop strings need a tokenizer"),
-    ({"samples": 0}, "samples is 0, at least 1"),
-    ({"batch_size": 0}, "batch_size is 0, at least 1"),
+    ({"stop": 5}, "stop is 5, .*a string or a list of strings"),
+    ({"stop": ["a", 5]}, r"stop is \['a', 5\], .*a string or a list of strings"),
+    ({"samples": 0}, "samples is 0, .*at least 1"),
+    ({"samples": 1.5}, "samples is 1.5, .*whole number"),
+    ({"batch_size": 0}, "batch_size is 0, .*at least 1"),
+    ({"batch_size": "auto"}, "batch_size is 'auto', .*whole number"),
+    ({"suppress_tokens": torch.tensor([5, 6])}, "suppress_tokens is tensor.*list of token ids"),
+    ({"defer_tokens": ["x"]}, r"defer_tokens is \['x'\], .*list of token ids"),
     ({"suppress_tokens": [9]}, "suppress_tokens holds 9, .*0 to 8"),
     ({"suppress_tokens": [-1]}, "suppress_tokens holds -1, .*0 to 8"),
     ({"defer_tokens": [4, 100]}, "defer_tokens holds 100, .*0 to 8"),
@@ -77,6 +84,10 @@ PROMPTS = [
     (IDS, None, "prompts are a string, .*not a NoneType"),
     (IDS, 7, "prompts are a string, .*not an? int"),
     (CHAT, HELLO[0], "prompts are a string, .*not a dict"),
+    (CHAT, BatchEncoding({"input_ids": [[2, 3]]}), "prompts are a string, .*not a BatchEncoding"),
+    (CHAT, [{"role": "user"}], "prompt 0: chat messages are dictionaries whose role and content are strings"),
+    (CHAT, [HELLO, [{"role": "user", "content": [{"type": "text", "text": "a"}]}]], "prompt 1: chat messages"),
+    (CHAT, [*HELLO, "ab"], "prompt 0: chat messages"),
     (TEXT, [None], "prompt 0 is a NoneType"),
     (TEXT, [["a"]], "prompt 0 is a list"),
 ]

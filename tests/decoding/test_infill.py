@@ -79,6 +79,12 @@ def test_the_tokenizers_own_mask_token_is_a_mask_too():
     assert one.written == [2]
 
 
+def test_a_mask_that_is_no_piece_of_the_tokenizer_is_written_out():
+    model = hashed(0, vocab_size=300, tokenizer=TOKENIZER)
+    model.mask_token_id = 299
+    assert dus.infill(model, "x[MASK]y[MASK]").written == [2]
+
+
 @pytest.mark.parametrize("text", ["[MASK]", "[MASK]ab", "ab[MASK]", "[MASK][MASK][MASK]"])
 def test_masks_at_the_edges(text):
     got = dus.infill(lettering(2), text)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import dus
 from dus.planners import Planner, Schedule, Spaced
 
-from .standins import MASK, hashed, scripted
+from .standins import MASK, hashed, rows, scripted
 
 
 @dataclass(frozen=True)
@@ -243,6 +243,31 @@ def test_empty_levels_of_a_known_schedule_cost_no_call():
 def test_levels_are_passed_over_up_to_the_last_and_what_a_schedule_forgets_comes_behind_it():
     got = dus.generate(hashed(12), [torch.tensor([4])], planner=EvenInTheLastLevel(), max_new_tokens=5, eos="ignore")
     assert got.trace.step[0].tolist() == [0, 1, 0, 1, 0]
+
+
+@dataclass(frozen=True)
+class Quarters(Schedule):
+    """Four positions a step, and it does not say how many steps that makes."""
+
+    def wanted(self, block):
+        return block.masked & (torch.arange(block.masked.shape[1]) // 4 == block.step[:, None])
+
+
+def test_empty_levels_are_passed_over_where_nobody_knows_how_many_there_are():
+    row = torch.tensor([*[MASK] * 4, *[5] * 4, *[MASK] * 8])
+    got = dus.generate(hashed(12), [row], planner=Quarters(), max_new_tokens=0, block_length=16)
+    assert got.trace.step[0].tolist() == [*[0] * 4, *[-1] * 4, *[1] * 4, *[2] * 4]
+
+
+@given(st.sets(st.integers(1, 15)))
+@settings(max_examples=50, deadline=None)
+def test_a_spacing_that_dus_keeps_to_anyway_changes_nothing(masks):
+    row = torch.tensor([MASK if offset in {0, *masks} else 5 for offset in range(16)])
+    plain, spaced = (
+        dus.generate(hashed(12), [row], planner=planner, max_new_tokens=0, block_length=16)
+        for planner in ("dus", "dus | spaced(gap=2)")
+    )
+    assert rows(plain, 0) == rows(spaced, 0)
 
 
 def test_a_block_without_masks_costs_no_call():

@@ -112,7 +112,7 @@ def test_the_support_is_exactly_what_brute_force_keeps(logits, top_k, top_p, see
 def test_a_temperature_towards_zero_is_greedy():
     model, prompts = hashed(1, sharpness=4.0), torch.tensor([[2, 3], [4, 5]])
     greedy = dus.generate(model, prompts, max_new_tokens=32)
-    for temperature in (1e-4, 1e-8, 1e-30):
+    for temperature in (1e-4, 1e-8, 1e-30, 1e-46, 5e-324):
         assert same(greedy, dus.generate(model, prompts, max_new_tokens=32, temperature=temperature, seed=3))
 
 

@@ -10,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
+import dus
+from dus.decoding import GenerationError
 from dus.denoisers import Checkpoint, Denoiser, DenoiserError, MaskedLM, load
 from dus.denoisers.load import _computes_bfloat16
 
@@ -251,6 +253,16 @@ def test_masked_lms_of_transformers(tmp_path):
     check_rows_are_independent(denoiser)
     with pytest.raises(DenoiserError, match="takes no key and value cache"):
         denoiser.logits(torch.zeros(1, 2, dtype=torch.long), read=torch.arange(2), cache=object())
+
+
+def test_positions_that_are_kept_for_padding_are_no_context():
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = RobertaConfig(vocab_size=16, max_position_embeddings=34, **sizes)
+    denoiser = MaskedLM(RobertaForMaskedLM(config), mask_token_id=3)
+    assert denoiser.max_length == 32
+    dus.generate(denoiser, torch.full((1, 16), 5), max_new_tokens=16)
+    with pytest.raises(GenerationError, match="32"):
+        dus.generate(denoiser, torch.full((1, 16), 5), max_new_tokens=17)
 
 
 def check_rows_are_independent(denoiser):

@@ -39,6 +39,13 @@ def test_products_are_those_of_the_plain_layer(shape, sizes, dtype, bias, seed):
     assert torch.allclose(got.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
+def test_a_gradient_goes_through_to_the_input():
+    plain = nn.Linear(8, 6).requires_grad_(False)
+    hidden = torch.randn(4, 8, requires_grad=True)
+    PackedLinear(plain)(hidden).sum().backward()
+    assert torch.allclose(hidden.grad, plain.weight.sum(0).expand(4, 8))
+
+
 @pytest.mark.parametrize("view", [lambda x: x.transpose(0, 1), lambda x: x[:, 1:3], lambda x: x[:, :1].expand(4, 5, 8)])
 def test_views_are_taken_too(view):
     plain = nn.Linear(8, 6).requires_grad_(False)

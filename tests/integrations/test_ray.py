@@ -88,10 +88,30 @@ def test_a_shard_that_kills_every_worker_is_named(questions, cells, monkeypatch)
 
 def test_a_cluster_without_room_is_refused(monkeypatch):
     monkeypatch.setattr(ray, "init", lambda **settings: None)
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 4.0})
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
     with pytest.raises(RayError, match="room for 4 workers, not for 5"), RayEngine(load, workers=5):
         pass
     with pytest.raises(RayError, match="room for 0 workers"), RayEngine(load, gpus=1):
+        pass
+
+
+def test_a_worker_has_to_fit_on_a_machine(monkeypatch):
+    sizes = [(True, 3.0), (True, 3.0), (False, 8.0)]
+    monkeypatch.setattr(ray, "init", lambda **settings: None)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": alive, "Resources": {"CPU": n}} for alive, n in sizes])
+    with pytest.raises(RayError, match="room for 2 workers, not for 3"), RayEngine(load, workers=3, threads=2):
+        pass
+
+
+def test_a_cluster_that_was_there_before_stays(monkeypatch):
+    def never(**settings):
+        raise AssertionError("the cluster is the program's own")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 4.0}}])
+    for name in ("init", "shutdown"):
+        monkeypatch.setattr(ray, name, never)
+    with pytest.raises(RayError, match="room for 4 workers, not for 5"), RayEngine(load, workers=5):
         pass
 
 

@@ -34,7 +34,7 @@ class Call:
 
 def settle(planner, block):
     """Pass levels without a mask over; where that does not help, all masks are wanted."""
-    last = torch.tensor([(planner.steps(int(length)) or 1) - 1 for length in block.length])
+    last = torch.tensor([(planner.steps(length) or length) - 1 for length in block.length.tolist()])
     while True:
         wanted = planner.wanted(block)
         stuck = block.masked.any(dim=1) & ~(wanted & block.masked).any(dim=1)

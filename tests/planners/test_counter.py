@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,11 @@ def test_the_least_and_the_largest_draw_lie_inside_the_interval(seed):
 @given(st.integers())
 def test_any_whole_number_is_a_seed(seed):
     assert 0 < uniform(seed, torch.tensor([3])).item() < 1
+
+
+def test_numpys_whole_numbers_are_seeds_too():
+    for seed in (3, -3, 2**63 - 1):
+        assert uniform(np.int64(seed), torch.tensor([3])) == uniform(seed, torch.tensor([3]))
 
 
 @quick

@@ -1,11 +1,14 @@
 """The ranked planners: how many positions a step, and which."""
 
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dus.planners import DUS, BlockState, Confidence, Entropy, LeftToRight, Margin, PlannerError, Random
+from dus.planners import DUS, BlockState, Confidence, Entropy, LeftToRight, Margin, PlannerError, Random, ReMDM
+from dus.planners.ranked import Ranked
 
 from .blocks import batches, beginnings, offsets, quick
 from .loop import World, decode
@@ -116,6 +119,22 @@ def test_random_orders_are_equally_likely_and_differ_between_rows_blocks_and_see
     assert (counts - 1000).abs().max() < 150
     for other in (draw(seed=1), draw(start=3)):
         assert (other != draw()).any(dim=1).float().mean() > 0.7
+
+
+@dataclass(frozen=True)
+class LeastSure(Ranked):
+    """What a newcomer writes: a score and nothing else."""
+
+    def score(self, block, prediction):
+        return -prediction.confidence
+
+
+def test_a_ranked_planner_of_ones_own_takes_the_same_fields():
+    assert LeastSure() == LeastSure(per_step=1)
+    assert LeastSure(steps=4).steps(16) == 4
+    assert replace(LeastSure(steps=4), steps=8) == LeastSure(steps=8)
+    assert replace(ReMDM(steps=4), seed=2) == ReMDM(steps=4, seed=2)
+    assert replace(Random(steps=4, seed=3), steps=2) == Random(steps=2, seed=3)
 
 
 def test_token_by_token_is_the_rule_where_nothing_is_said():

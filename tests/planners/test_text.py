@@ -1,7 +1,8 @@
 """Texts of planners: they round-trip, and whatever cannot be meant is told in one clear error."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import pytest
 import torch
@@ -34,6 +35,12 @@ from .loop import World, decode
 @given(planners)
 def test_a_planner_equals_what_its_text_is_read_as(planner):
     assert parse(str(planner)) == planner
+
+
+@quick
+@given(planners)
+def test_a_planner_is_replaced_as_dataclasses_are(planner):
+    assert replace(planner) == planner
     assert parse(str(planner).replace(",", ";")) == planner
     assert str(parse(str(planner))) == str(planner)
 
@@ -176,6 +183,9 @@ class Stripes(Schedule):
 
     apart: int = 2
     label: str = "plain"
+    way: Literal["up", "down"] = "up"
+    odd: bool = False
+    share: float | None = None
 
     def wanted(self, block):
         offset = torch.arange(block.masked.shape[1])
@@ -199,6 +209,15 @@ def test_a_planner_is_added_by_one_line():
         assert "stripes" in failure("strips")
     decode(planner, block, World(0, block.row, 10))
     assert "no text form" in refusal(lambda: str(planner))
+
+
+@quick
+@given(st.sampled_from(["up", "down"]), st.booleans(), st.none() | st.floats(0, 1))
+def test_fields_of_the_usual_types_are_read_back(way, odd, share):
+    with stripes_on_the_shelf():
+        planner = Stripes(way=way, odd=odd, share=share)
+        assert parse(str(planner)) == planner
+        assert "True or False" in failure("stripes(odd=maybe)")
 
 
 @quick

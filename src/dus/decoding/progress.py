@@ -17,14 +17,13 @@ def settle(planner: Planner, block: BlockState) -> tuple[BlockState, Tensor, Ten
         The state at the level that is wanted now; and on the host, in the one transfer of a step, bool `[N, B]`
         twice: the wanted positions and the masked ones.
     """
-    own = block.given | block.initially_masked  # not the padding behind a row's end
     while True:
-        wanted, masked = _on_host(planner.wanted(block) & own, block.masked)
+        wanted, masked = _on_host(planner.wanted(block) & block.initially_masked, block.masked)
         stuck = masked.any(dim=1) & ~(wanted & masked).any(dim=1)
         if not stuck.any():
             return block, wanted, masked
         step, length = torch.stack([block.step, block.length]).cpu()
-        last = torch.tensor([(planner.steps(size) or 0) if size else 0 for size in length.tolist()]) - 1
+        last = torch.tensor([planner.steps(size) or size if size else 0 for size in length.tolist()]) - 1
         passing = stuck & (step < last)
         if not passing.any():
             return block, wanted | (masked & stuck[:, None]), masked

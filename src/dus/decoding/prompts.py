@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import torch
@@ -28,12 +28,12 @@ def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None) -> l
 
     Raises:
         GenerationError: on an empty prompt, on a text that contains the mask token, on ids outside the vocabulary,
-            or where a tokenizer or a chat template is missing.
+            on chat messages that are not all text, or where a tokenizer or a chat template is missing.
     """
     several: list[Any]
     if isinstance(prompts, str) or _is_conversation(prompts):
         several = [prompts]
-    elif isinstance(prompts, Iterable) and not isinstance(prompts, dict):
+    elif isinstance(prompts, Iterable) and not isinstance(prompts, Mapping):
         several = list(torch.atleast_2d(prompts)) if isinstance(prompts, Tensor) else list(prompts)
     else:
         raise GenerationError(
@@ -51,7 +51,7 @@ def blanks_to_row(model: Denoiser, text: str) -> Tensor:
         GenerationError: where the text holds no mask, or the denoiser has no tokenizer.
     """
     tokenizer = _tokenizer(model)
-    own = tokenizer.convert_ids_to_tokens(model.mask_token_id)
+    own = tokenizer.convert_ids_to_tokens(model.mask_token_id) or BLANK
     parts = text.replace(BLANK, own).split(own)
     if len(parts) == 1:
         raise GenerationError(f"there is nothing to fill in: write {BLANK} (or {own}) for each token that is wanted")
@@ -64,6 +64,10 @@ def blanks_to_row(model: Denoiser, text: str) -> Tensor:
 
 def _is_conversation(prompt: Any) -> bool:
     return isinstance(prompt, list) and len(prompt) > 0 and isinstance(prompt[0], dict)
+
+
+def _is_message(message: Any) -> bool:
+    return isinstance(message, Mapping) and all(isinstance(message.get(key), str) for key in ("role", "content"))
 
 
 def _row(model: Denoiser, prompt: Any, number: int, chat: bool | None) -> Tensor:
@@ -83,6 +87,8 @@ def _row(model: Denoiser, prompt: Any, number: int, chat: bool | None) -> Tensor
         if not templated:
             raise GenerationError("the model's tokenizer has no chat template: give plain text and chat=False")
         messages = prompt if conversation else [{"role": "user", "content": prompt}]
+        if not all(map(_is_message, messages)):
+            raise GenerationError(f"prompt {number}: chat messages are dictionaries whose role and content are strings")
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     else:

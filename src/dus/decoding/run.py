@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -46,16 +47,15 @@ class Run:
         samples: int = 1,
         first_row: int = 0,
     ) -> None:
+        for name, value in (("samples", samples), ("batch_size", 1 if batch_size is None else batch_size)):
+            if not isinstance(value, Integral) or value < 1:
+                raise GenerationError(f"{name} is {value!r}, but has to be a whole number, at least 1")
         self.model, self.settings, self.first_row = model, settings, first_row
         self.rows = [prompt for prompt in prompts for _ in range(samples)]
         self.batch_size = len(self.rows) if batch_size is None else batch_size
         self.ends = torch.tensor(getattr(model, "eos_token_ids", ()), dtype=torch.long)
         self.tokenizer: Any = getattr(model, "tokenizer", None)
         self.decoded: list[Decoded] = []
-        if samples < 1:
-            raise GenerationError(f"samples is {samples}, at least 1 is needed")
-        if self.batch_size < 1:
-            raise GenerationError(f"batch_size is {batch_size}, at least 1 is needed")
         if settings.stops and self.tokenizer is None:
             raise GenerationError("stop strings need a tokenizer, and the model has none")
         self._check_tokens()

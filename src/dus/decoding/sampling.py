@@ -13,6 +13,9 @@ from dus.decoding.canvas import send
 from dus.decoding.soundness import NEVER
 from dus.planners.counter import uniform
 
+COLDEST = 1e-30
+"""Temperatures below are this one, which is greedy but for ties: float32 would make zero of some of them."""
+
 
 class Sampler:
     """Chooses a token for each position, greedily or at a temperature.
@@ -41,7 +44,8 @@ class Sampler:
         defer: list[int],
         device: torch.device | str,
     ) -> None:
-        self.temperature, self.top_p, self.top_k, self.seed = temperature, top_p, top_k, seed
+        self.temperature = temperature and max(temperature, COLDEST)
+        self.top_p, self.top_k, self.seed = top_p, top_k, seed
         self.suppress = torch.tensor(suppress, dtype=torch.long, device=device)
         self.defer = torch.tensor(defer, device=device) if defer else None
 

@@ -56,7 +56,7 @@ class Settings:
         object.__setattr__(self, "auto", _auto(self.block_length))
         if self.auto is not None:
             object.__setattr__(self, "block_length", self.auto.choices[-1])
-        stops = [self.stop] if isinstance(self.stop, str) else list(self.stop or [])
+        stops = self.stop if isinstance(self.stop, list | tuple) else [self.stop] if isinstance(self.stop, str) else []
         object.__setattr__(self, "stops", tuple(stops))
         if self.seed is None:
             object.__setattr__(self, "seed", secrets.randbits(31))
@@ -65,7 +65,7 @@ class Settings:
                 raise GenerationError(problem)
 
     def _types(self) -> Iterator[tuple[bool, str]]:
-        """Whether each field is a number where one is needed, and what to say if not."""
+        """Whether each field is of the type that is needed, and what to say if not."""
         for name in ("max_new_tokens", "block_length", "top_k", "seed"):
             value = getattr(self, name)
             whole = isinstance(value, Integral) or (value is None and name == "top_k")
@@ -74,6 +74,12 @@ class Settings:
             value = getattr(self, name)
             real = isinstance(value, Real) or (value is None and name == "top_p")
             yield real, f"{name} is {value!r}, but has to be a number"
+        strings = all(isinstance(text, str) for text in self.stops) and isinstance(self.stop, list | tuple | str | None)
+        yield strings, f"stop is {self.stop!r}, but has to be a string or a list of strings"
+        for name in ("suppress_tokens", "defer_tokens"):
+            value = getattr(self, name)
+            whole = isinstance(value, list | tuple) and all(isinstance(token, Integral) for token in value)
+            yield value is None or whole, f"{name} is {value!r}, but has to be a list of token ids"
 
     def _ranges(self) -> Iterator[tuple[bool, str]]:
         """Whether each field can be meant, and what to say if not."""

@@ -2,7 +2,8 @@
 
 The published checkpoints load and save as they are: `LladaConfig` reads and writes their configuration keys,
 and a table of renamings gives their weights the names of transformers' Llama. Quantization, tensor parallelism,
-adapters and attention kernels are therefore Llama's own.
+adapters and attention kernels are therefore Llama's own. (What `dus.load` gives on a CPU is for inference: its linear
+layers are packed. `AutoModelForMaskedLM.from_pretrained` gives the plain model, to be trained or adapted.)
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class MaskedLM:
         self.tokenizer = tokenizer
         self.shift: int = getattr(model, "shift", 0)
         self.vocab_size: int = model.config.vocab_size
-        self.max_length: int | None = getattr(model.config, "max_position_embeddings", None)
+        self.max_length = _max_length(model)
         self.mask_token_id = _mask_token_id(model.config, tokenizer, mask_token_id)
         self.eos_token_ids = _eos_token_ids(model, tokenizer)
 
@@ -191,6 +191,13 @@ def _activation(config: Any) -> int:
     width: int = config.hidden_size
     inner: int = getattr(config, "intermediate_size", None) or 4 * width
     return 5 * width + 4 * inner
+
+
+def _max_length(model: Any) -> int | None:
+    """The positions that a model has, without those that RoBERTa and its like keep for padding; None if unknown."""
+    positions: int | None = getattr(model.config, "max_position_embeddings", None)
+    kept = getattr(getattr(getattr(model, "base_model", None), "embeddings", None), "padding_idx", None)
+    return positions if positions is None or kept is None else positions - kept - 1
 
 
 def _mask_token_id(config: Any, tokenizer: Any, given: int | None) -> int:

@@ -14,7 +14,7 @@ _ROWS = 16
 
 
 class PackedLinear(nn.Linear):
-    """A linear layer for inference on a CPU.
+    """A linear layer for inference on a CPU: its weight is no parameter and is not trained.
 
     Plain weights are rearranged at every call, and float32 products go to a library that some processors are slow in;
     packed ones are rearranged once. Results differ from the plain layer's by rounding.
@@ -49,7 +49,12 @@ class PackedLinear(nn.Linear):
         return self.product(hidden)
 
     def product(self, hidden: Tensor) -> Tensor:
-        """The forward itself, whose opaque weight no compiled code can hold."""
+        """The forward itself, whose opaque weight no compiled code can hold.
+
+        oneDNN's product has no gradient; where one is asked for, that of the input goes by a plain copy of the weight.
+        """
+        if torch.is_grad_enabled() and hidden.requires_grad:
+            return nn.functional.linear(hidden, self.weight, self.bias)
         return torch.ops.mkldnn._linear_pointwise(hidden, self.packed, self.bias, "none", [], "")
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:

@@ -1,7 +1,7 @@
 """A sweep on a Ray cluster: an engine whose workers are actors, each with a denoiser of its own.
 
-The cluster is the one that `RAY_ADDRESS` names, or else one on this machine that lives as long as the engine. A worker
-that dies is started again, and Ray gives it its shard again.
+The cluster is the one that the program is connected to already, or that `RAY_ADDRESS` names, or else one on this
+machine that lives as long as the engine. A worker that dies is started again, and Ray gives it its shard again.
 """
 
 from __future__ import annotations
@@ -48,32 +48,45 @@ class RayEngine:
             import ray
         except ImportError:
             raise RayError("the ray engine needs Ray: pip install 'dus[ray]'") from None
-        local: dict[str, Any] = {"include_dashboard": False}
-        if "RAY_ADDRESS" in os.environ:
-            local = {}
-        elif self.workers is not None:
-            local["num_cpus"] = self.workers * self.threads
-        ray.init(log_to_driver=False, logging_level="ERROR", **local)
+        self.actors: list[Any] = []
+        self.began = not ray.is_initialized()
+        if self.began:
+            local: dict[str, Any] = {"include_dashboard": False}
+            if "RAY_ADDRESS" in os.environ:
+                local = {}
+            elif self.workers is not None:
+                local["num_cpus"] = self.workers * self.threads
+            ray.init(log_to_driver=False, logging_level="ERROR", **local)
         try:
             self.actors = self._actors()
         except BaseException:
-            ray.shutdown()
+            self._leave()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         import ray
 
-        ray.shutdown()
+        if self.began:
+            ray.shutdown()
+            return
+        for actor in self.actors:
+            ray.kill(actor)
 
     def _actors(self) -> list[Any]:
         import ray
 
-        cluster = ray.cluster_resources()
-        gpus = min(1.0, cluster.get("GPU", 0.0)) if self.gpus is None else self.gpus
-        room = int(min(cluster.get("CPU", 0) // self.threads, cluster.get("GPU", 0) // gpus if gpus else float("inf")))
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = min(1.0, sum(node.get("GPU", 0.0) for node in nodes)) if self.gpus is None else self.gpus
+        room = sum(
+            int(min(node.get("CPU", 0) // self.threads, node.get("GPU", 0) // gpus if gpus else float("inf")))
+            for node in nodes
+        )
         count = room if self.workers is None else self.workers
         if not 1 <= count <= room:
             raise RayError(f"the cluster has room for {room} workers, not for {count}")

@@ -27,7 +27,7 @@ def uniform(seed: int, *counters: Tensor) -> Tensor:
 
     The draws are the odd multiples of 2^-24, which float32 holds exactly: no draw rounds to 1.
     """
-    signed = (seed + 2**63) % 2**64 - 2**63
+    signed = (int(seed) + 2**63) % 2**64 - 2**63
     state = torch.full((), signed, dtype=torch.long, device=counters[0].device)  # no copy that the host waits for
     for counter in counters:
         state = _mixed(state + _GOLDEN) ^ counter

@@ -28,7 +28,15 @@ class Ranked(Planner):
     per_step: int | None = None
     like: DUS | None = None
 
-    def __init__(self, steps: int | None = None, per_step: int | None = None, like: DUS | None = None) -> None:
+    def __init__(
+        self,
+        steps: int | None = None,
+        per_step: int | None = None,
+        like: DUS | None = None,
+        *,
+        steps_of_block: int | None = None,
+    ) -> None:
+        steps = steps_of_block if steps is None else steps  # `dataclasses.replace` knows it by the field's name
         if steps is None and per_step is None and like is None:
             per_step = 1
         for name, value in {"steps_of_block": steps, "per_step": per_step, "like": like}.items():
@@ -43,6 +51,10 @@ class Ranked(Planner):
             like is None or (isinstance(like, DUS) and like.scheduled),
             "like= takes a planner whose level sizes are known beforehand: dus, in any order but entropy",
         )
+
+    def __init_subclass__(cls) -> None:
+        """A ranked planner is made as every other one is, where it does not say how itself."""
+        cls.__init__ = cls.__init__  # type: ignore[method-assign]
 
     def steps(self, block_length: int) -> int:
         """The number of steps that the counts add up to."""
@@ -75,7 +87,7 @@ class Ranked(Planner):
         return planned.where(planned > 0, sizes)
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class Confidence(Ranked):
     """Self-confidence: the k masked positions whose chosen token is most probable.
 
@@ -86,7 +98,7 @@ class Confidence(Ranked):
     """
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class Entropy(Ranked):
     """The k masked positions of least entropy.
 
@@ -100,7 +112,7 @@ class Entropy(Ranked):
         return -prediction.entropy
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class Margin(Ranked):
     """The k masked positions with the widest margin between the two likeliest tokens.
 
@@ -135,7 +147,7 @@ class _RankedSchedule(Ranked, Schedule):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class Random(_RankedSchedule):
     """k masked positions in an order drawn for each row and block.
 
@@ -150,9 +162,15 @@ class Random(_RankedSchedule):
     seed: int = 0
 
     def __init__(
-        self, steps: int | None = None, per_step: int | None = None, like: DUS | None = None, seed: int = 0
+        self,
+        steps: int | None = None,
+        per_step: int | None = None,
+        like: DUS | None = None,
+        seed: int = 0,
+        *,
+        steps_of_block: int | None = None,
     ) -> None:
-        super().__init__(steps, per_step, like)
+        super().__init__(steps, per_step, like, steps_of_block=steps_of_block)
         object.__setattr__(self, "seed", seed)
 
     def order(self, block: BlockState) -> Tensor:
@@ -161,7 +179,7 @@ class Random(_RankedSchedule):
         return uniform(self.seed, block.row[:, None], block.start[:, None] + offset)
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class LeftToRight(_RankedSchedule):
     """The k leftmost masked positions.
 

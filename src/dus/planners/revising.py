@@ -90,7 +90,8 @@ class ReMDM(Planner):
     steps_of_block: int = field(default=16, metadata={"text": "steps"})
     seed: int = 0
 
-    def __init__(self, steps: int = 16, seed: int = 0) -> None:
+    def __init__(self, steps: int | None = None, seed: int = 0, *, steps_of_block: int = 16) -> None:
+        steps = steps_of_block if steps is None else steps  # `dataclasses.replace` knows it by the field's name
         require(steps >= 1, f"remdm: steps is {steps}, at least 1 is needed")
         object.__setattr__(self, "steps_of_block", steps)
         object.__setattr__(self, "seed", seed)

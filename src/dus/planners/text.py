@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from dus.planners.base import Planner, PlannerError, Wrapper
 
@@ -193,7 +195,7 @@ class _Parser:
             if kind == "mark":
                 raise ValueError
             return read(text)
-        except ValueError:
+        except (ValueError, KeyError):
             raise self.fail(f"{place} takes {expected}, not {text!r}") from None
 
 
@@ -205,21 +207,28 @@ def _whole(text: str) -> int:
     return value
 
 
+def _truth(text: str) -> bool:
+    return {"True": True, "False": False}[text]
+
+
 _READERS: dict[type, tuple[Callable[[str], object], str]] = {
     int: (_whole, "a whole number below 2^63"),
     float: (float, "a number"),
     str: (str, "a word"),
+    bool: (_truth, "True or False"),
 }
 
 
 def _types(planner: type[Planner]) -> dict[str, type]:
     """For each field by its name in texts the one type that it takes besides None."""
     hints = typing.get_type_hints(planner)
-    options = {
-        label: typing.get_args(hints[field.name]) or (hints[field.name],)
-        for label, field in text_fields(planner).items()
-    }
-    return {label: next(option for option in types if option is not type(None)) for label, types in options.items()}
+    return {label: _type(hints[field.name]) for label, field in text_fields(planner).items()}
+
+
+def _type(hint: Any) -> type:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
+    return str if typing.get_origin(hint) is typing.Literal else hint
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
