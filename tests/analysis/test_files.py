@@ -120,6 +120,8 @@ def own(run=None, **change):
         (own(step=[0.5]), "a whole number is needed where '0.5' stands"),
         (own(step=[True]), "a whole number is needed"),
         (own(step=[0, 1]), "differ in number"),
+        (own(useful=2), "an answer of 1 positions has 2 before its end"),
+        (own(useful=0, step=[], pieces=[], confidence=[], entropy=[]), "an answer of 0 positions"),
         (own(step=[1 << 40]), "no answer takes"),
         (own(step=[1 << 80]), "not a trace"),
         (own(step=None), "not a trace"),

@@ -169,6 +169,8 @@ def test_the_command_prints_json_and_writes_it(tmp_path):
         (["--prompt", "many"], "whole numbers from 1 on"),
         (["--growth", "new", "--prompt", "8,16"], "one value of the other sizes"),
         (["--scale", "0.5"], "--scale goes with --shape"),
+        (["--shape", "llada-8b", "--scale", "0.01", "--dtype", "foo"], "'foo' is not a floating type"),
+        (["--shape", "llada-8b", "--scale", "0.01", "--device", "foo"], "'foo' is not a device"),
         (["--split", "--growth", "new"], "--split"),
     ],
 )
@@ -177,7 +179,7 @@ def test_bad_input_is_said_in_a_sentence(options, part):
     from dus.cli.app import app
 
     run = CliRunner().invoke(app, ["bench", *options])
-    assert isinstance(run.exception, InputError)
+    assert isinstance(run.exception, InputError | DenoiserError)
     assert part in str(run.exception)
 
 

@@ -193,6 +193,7 @@ def test_a_reference_is_lm_evals_own_model(made, tmp_path):
     file.write_text(json.dumps({"results": results, "config": {"model": "dus"}}))
     with pytest.raises(SweepError, match=r"'dus'.*'hf'"):
         write(page.parent, tmp_path / "page.md", references=[file])
-    file.write_text("{}")
-    with pytest.raises(SweepError, match="no results file of lm-eval"):
-        write(page.parent, tmp_path / "page.md", references=[file])
+    for text in ("{}", '{"results": [], "config": {"model": "hf"}}'):
+        file.write_text(text)
+        with pytest.raises(SweepError, match="no results file of lm-eval"):
+            write(page.parent, tmp_path / "page.md", references=[file])

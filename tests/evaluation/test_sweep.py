@@ -211,6 +211,13 @@ def test_a_damaged_record_is_named(tmp_path, record):
         swept(tmp_path)
 
 
+def test_a_folder_without_an_answer_is_any_models(tmp_path):
+    store = Store(tmp_path)
+    store.begin({"name": "a typo"}, {"command": "one"})
+    store.begin({"name": "tiny"}, {"command": "two"})
+    assert store.record() == {"model": {"name": "tiny"}, "sessions": [{"command": "two"}]}
+
+
 def test_another_models_folder_is_refused(tmp_path):
     store, _ = swept(tmp_path, "dus")
     for model in ({"name": "other"}, {"name": "tiny", "fingerprint": "0"}):

@@ -1,6 +1,6 @@
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -78,6 +78,17 @@ def test_a_start_that_cannot_be_gets_a_sentence(finished, tmp_path):
     shutil.copy(finished / "settings.json", tmp_path)
     with pytest.raises(TrainingError, match="has no checkpoint yet"):
         chosen(tmp_path / "new", start=tmp_path, size=None, resume=False, **options)
+
+
+def test_a_start_that_is_gone_gets_a_sentence(finished, tmp_path):
+    source, folder = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(finished, source)
+    folder.mkdir()
+    settings = replace(TINY, start=str(source))
+    (folder / "settings.json").write_text(json.dumps(asdict(settings)))
+    shutil.rmtree(source)
+    with pytest.raises(TrainingError, match=r"begins with the one in .*, and no checkpoint is there"):
+        run.train(folder, settings, resume=True)
 
 
 def test_a_run_begun_with_another_has_lower_rates_that_fall_throughout(finished, tmp_path):

@@ -167,6 +167,8 @@ def _answer(record: dict[str, Any]) -> Answer:
     scores = [answer.confidence, answer.entropy]
     if len(answer.pieces) != width or any(score.shape != (width,) for score in scores):
         raise ValueError("an answer's steps, texts and scores differ in number")
+    if not 0 <= answer.useful <= width or not width:
+        raise ValueError(f"an answer of {width} positions has {answer.useful} before its end")
     if answer.entropies is not None and answer.entropies.shape != (answer.steps, width):
         raise ValueError(f"entropies of {width} positions before {answer.steps} steps are needed")
     return answer

@@ -124,11 +124,11 @@ def _model(
     import torch
 
     from dus.bench.shapes import random_model
-    from dus.denoisers.load import prepared
+    from dus.denoisers.load import place_of, prepared, type_of
 
-    where = torch.accelerator.current_accelerator() if device == "auto" else torch.device(device)
-    kind = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)
-    made = random_model(shape, scale, dtype=kind, device=where or "cpu", quantize=quantize)
+    where = place_of(device)
+    kind = torch.bfloat16 if dtype == "auto" else cast("torch.dtype", type_of(dtype, where))
+    made = random_model(shape, scale, dtype=kind, device=where, quantize=quantize)
     return cast("Checkpoint", prepared(made, compile))
 
 

@@ -33,7 +33,7 @@ Kind = Annotated[
     typer.Option(help="A source whose conditionals are known, instead of a model: first order, hidden chain, …"),
 ]
 Rate = Annotated[float, typer.Option(help="The mixing rate of that source, between 0 and 1.")]
-Seed = Annotated[int, typer.Option(help="Of all draws, and which source it is.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of all draws, and which source it is.")]
 
 
 class Measured(NamedTuple):

@@ -28,7 +28,7 @@ def report(
 def best(
     kind: Annotated[str, typer.Option(help="The source: first order, hidden chain, …")] = "second order, sticky",
     rate: Annotated[float, typer.Option(help="Its mixing rate, between 0 and 1.")] = 0.9,
-    seed: Annotated[int, typer.Option(help="Which random source.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which random source.")] = 0,
     block_length: Annotated[int, typer.Option(min=2, help="Positions of the block.")] = 16,
     steps: Annotated[int, typer.Option(min=1, help="Denoiser calls.")] = 4,
     planner: Annotated[str, typer.Option(help="A planner whose positions are known beforehand, to compare.")] = "dus",

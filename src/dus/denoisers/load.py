@@ -78,7 +78,7 @@ def load(
     native = config["model_type"] in FAMILIES
     trusted = trust_remote_code and not native
     auto = AutoModelForMaskedLM if native else _auto_class(config, trusted)
-    target = _target(model_kwargs.get("device_map") or device)
+    target = place_of(model_kwargs.get("device_map") or device)
     placed = bool(_PLACING & model_kwargs.keys())
     if target.type != "cpu" and not placed and is_accelerate_available():
         model_kwargs["device_map"] = target  # straight there, without a copy in the main memory
@@ -88,7 +88,7 @@ def load(
             raise DenoiserError("quantize and quantization_config say the same twice: leave one out.")
         model_kwargs["quantization_config"] = quantization(quantize)
     with _quiet(progress):
-        model = _model(auto, folder, native, dtype=_dtype(dtype, target), trust_remote_code=trusted, **model_kwargs)
+        model = _model(auto, folder, native, dtype=type_of(dtype, target), trust_remote_code=trusted, **model_kwargs)
         tokenizer = _tokenizer(folder, trusted)
     if not placed:
         model.to(target)
@@ -127,7 +127,7 @@ def _auto_class(config: dict[str, Any], trusted: bool) -> Any:
     )
 
 
-def _target(place: Any) -> torch.device:
+def place_of(place: Any) -> torch.device:
     """The device that a `device` or a `device_map` comes down to; the first GPU where that is left open."""
     available = torch.accelerator.current_accelerator(check_available=True)
     if isinstance(place, dict) or place in ("auto", "balanced", "balanced_low_0", "sequential"):
@@ -141,7 +141,7 @@ def _target(place: Any) -> torch.device:
     return device
 
 
-def _dtype(dtype: str | torch.dtype, target: torch.device) -> str | torch.dtype:
+def type_of(dtype: str | torch.dtype, target: torch.device) -> str | torch.dtype:
     """What `from_pretrained` is to be told; "auto" there is the checkpoint's own."""
     if dtype == "auto":
         if target.type != "cpu":

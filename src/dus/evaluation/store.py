@@ -57,7 +57,9 @@ class Store:
         """
         record: dict[str, Any] = {"model": model, "sessions": []}
         if (self.folder / "record.json").exists():
-            record = self.record()
+            before = self.record()
+            if any(any(folder.glob("*")) for folder in (self.cells, self.shards)):
+                record = before
         for key in sorted(model.keys() | record["model"].keys()):
             there, here = record["model"].get(key), model.get(key)
             if there != here:

@@ -9,6 +9,8 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 from dus.evaluation.accuracy import TOKEN_BY_TOKEN, Accuracy
+from dus.evaluation.cells import grid
+from dus.evaluation.engine import Local, shards
 from dus.evaluation.questions import held_out
 from dus.tasks import LEVELS, TASKS, Task
 
@@ -39,27 +41,24 @@ class Verdict:
 
 
 def judge(model: Denoiser, task: Task, level: int, size: int) -> Verdict:
-    """Answers the first `size` (at most 2,000) held-out problems of a level and scores them.
+    """Answers the first `size` (at most 2,000) held-out problems of a level, as a sweep does, and scores them.
 
     Greedily; but passages, whose score is their likelihood, are drawn at temperature 1: the likeliest tokens make dull
     ones that no source would write. The programs that a model writes for a task that `runs_code` run in the sandbox.
     """
-    from dus.decoding import generate
-
     questions = held_out(task, level, size)
-    answers = generate(
-        model,
-        questions.prompts,
-        planner=TOKEN_BY_TOKEN,
-        max_new_tokens=questions.max_new_tokens,
-        block_length=BLOCK_LENGTH,
-        batch_size=64,
-        chat=True,
+    [cell] = grid(
+        [questions],
+        planners=[TOKEN_BY_TOKEN],
+        block_lengths=[BLOCK_LENGTH],
         temperature=1.0 if task.unit == "nats" else 0.0,
-        seed=0,
-        scores=False,
     )
-    return Verdict(task, level, tuple(questions.score(i, text) for i, text in enumerate(answers.text or [])))
+    scores = {
+        index: questions.score(index, answer.text)
+        for shard, answered in Local(lambda: model).answers(shards(cell, questions))
+        for index, answer in zip(shard.indices, answered.answers, strict=True)
+    }
+    return Verdict(task, level, tuple(score for _, score in sorted(scores.items())))
 
 
 def judge_all(model: Denoiser, tasks: Sequence[str], sizes: dict[int, int]) -> Iterator[Verdict]:

@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from dus.evaluation.files import write
@@ -67,6 +68,8 @@ def _check_resumable(folder: Path, settings: Settings, checkpoint: Path | None) 
     if checkpoint and step_of(checkpoint) > settings.steps:
         raise TrainingError(f"{checkpoint.name} in {folder} is already past {settings.steps} steps")
     stored = stored_settings(folder)
+    if checkpoint is None and stored.start and newest_checkpoint(Path(stored.start)) is None:
+        raise TrainingError(f"the run in {folder} begins with the one in {stored.start}, and no checkpoint is there")
     for name in ("seed", "tasks", "shares", "size", "tokens_per_batch", "start"):
         if getattr(stored, name) != getattr(settings, name):
             raise TrainingError(f"the run in {folder} has {name} {getattr(stored, name)}: it cannot change")
@@ -113,6 +116,7 @@ def finish(folder: Path, settings: Settings, run: DenoiserTrainer) -> Path:
     """Exports the averaged weights to `folder/model`, with a card that tells how well they answer."""
     from transformers import AutoTokenizer
 
+    from dus.denoisers import load
     from dus.tasks import LEVELS
     from dus.training import card, export, judge
 
@@ -120,7 +124,9 @@ def finish(folder: Path, settings: Settings, run: DenoiserTrainer) -> Path:
     with run.average.swapped_into(run.model) as network:
         model = export.as_checkpoint(network, vocabulary)
     sizes = {level: size for level, size in zip(LEVELS, settings.judged, strict=True) if size}
-    verdicts = list(judge.judge_all(model, settings.tasks, sizes))
+    with TemporaryDirectory() as scratch:  # the model is judged as it will be loaded
+        export.save(model, Path(scratch) / "model", "")
+        verdicts = list(judge.judge_all(load(Path(scratch) / "model"), settings.tasks, sizes))
     text = card.write(folder, settings, model.model.num_parameters(), len(vocabulary), verdicts)
     export.save(model, folder / "model", text)
     return folder / "model"

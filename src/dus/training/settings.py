@@ -132,7 +132,7 @@ def begun_from(start: Path) -> Settings:
         raise TrainingError(f"the run in {start} has no checkpoint yet to begin with")
     return replace(
         Settings(),
-        start=str(start),
+        start=str(start.resolve()),
         size=size,
         steps=4800,
         decay=4600,

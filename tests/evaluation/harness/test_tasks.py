@@ -239,6 +239,7 @@ def test_split_of_mbpp():
     [
         ("nope", "no task 'nope'.*gsm8k.*dus_arithmetic_1"),
         ("gsm8k_nope", "no task 'gsm8k_nope'"),
+        ("humaneval_plus", "no task 'humaneval_plus'"),
         ("dus_arithmetic_4", "no task 'dus_arithmetic_4'"),
         ("minerva_math_algebra", "no file for EleutherAI/hendrycks_math"),
         ("bbh_cot_fewshot", r"bbh.causal_judgement\.json is missing"),
@@ -273,6 +274,11 @@ def test_no_hub_is_one_sentence(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
     with pytest.raises(HarnessError, match=r"gsm8k cannot be had from the hub \(Couldn't reach the Hub\)"):
         load(["gsm8k"])
+
+
+def test_a_task_that_wants_several_answers_is_left_to_lm_eval(data):
+    with pytest.raises(HarnessError, match="humaneval_64 wants several answers"):
+        benchmark("humaneval_64", data_dir=data, limit=1)
 
 
 def test_chat_needs_a_task_that_leaves_the_answer_to_the_model(data):

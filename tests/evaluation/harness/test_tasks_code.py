@@ -96,6 +96,7 @@ def test_pass_at_k(theirs):
     assert tasks_code.pass_at_k([tests], codes[:1], [1, 2]) == pytest.approx(
         theirs[0].pass_at_k([tests], codes[:1], [1, 2])
     )
+    assert list(tasks_code.pass_at_k([tests], [[right]], [1, 2])) == ["pass@1"]
     assert math.comb(2, 2) / math.comb(4, 2) == pytest.approx(1 - 5 / 6)
 
 

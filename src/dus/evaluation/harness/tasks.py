@@ -121,7 +121,8 @@ def known_names() -> list[str]:
 def _index(folder: str) -> dict[str, Any]:
     """lm-eval's index of one of its folders: all of them together take it ten seconds."""
     root = Path(lm_eval.tasks.__file__).parent
-    return TaskManager(include_defaults=False, include_path=root / folder).task_index
+    index = TaskManager(include_defaults=False, include_path=root / folder).task_index
+    return {name: entry for name, entry in index.items() if "_plus" not in name}  # tests that import numpy
 
 
 def _without_code_eval(config: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def pass_at_k(references: list[str], predictions: list[list[str]], k: list[int])
     Args:
         references: tests, one text a problem.
         predictions: programs, a list for each problem.
-        k: how many are drawn.
+        k: how many are drawn; left out where a problem has fewer programs.
     """
     pairs = [(code, tests) for tests, codes in zip(references, predictions, strict=True) for code in codes]
     passed = iter(sandbox.passes_all(pairs))
@@ -42,6 +42,7 @@ def pass_at_k(references: list[str], predictions: list[list[str]], k: list[int])
     return {
         f"pass@{drawn}": sum(1 - math.comb(n - c, drawn) / math.comb(n, drawn) for n, c in counts) / len(counts)
         for drawn in k
+        if all(drawn <= n for n, _ in counts)
     }
 
 

@@ -80,10 +80,13 @@ def benchmark(
         chat: whether the whole prompt is a user's message in the model's chat template.
 
     Raises:
-        HarnessError: as `tasks.load`; and on `chat` where the task begins the answer itself, after the message.
+        HarnessError: as `tasks.load`; where the task wants several answers to a problem; and on `chat` where it begins
+            the answer itself, after the message.
     """
     [found], _ = load([name], data_dir)
     members = found.get_all_tasks() if isinstance(found, Group) else [found]
+    if any((task.config.repeats or 1) > 1 for task in members):
+        raise HarnessError(f"{name} wants several answers to each problem, a sweep takes one: dus lm-eval runs it")
     if chat and any(task.config.gen_prefix for task in members):
         raise HarnessError(f"{name} begins the answer itself, so that no chat template fits: leave out chat")
     turns = zip_longest(*([(task, request) for request in _requests(task, limit)] for task in members))

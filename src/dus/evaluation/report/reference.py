@@ -36,7 +36,7 @@ def read(path: Path) -> list[Reference]:
         source = found["config"]["model"]
         name = str(found.get("model_name") or source)
         references = [Reference(name, task, _score(metrics)) for task, metrics in found["results"].items()]
-    except (ValueError, TypeError, KeyError, StopIteration) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, StopIteration) as error:
         raise SweepError(f"{path} is no results file of lm-eval ({error})") from None
     if source not in ("hf", "hf-auto", "huggingface"):
         raise SweepError(f"{path} is of lm-eval's model {source!r}: the reference line is for its model 'hf'")
