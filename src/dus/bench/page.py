@@ -10,10 +10,14 @@ from dus.bench.seconds import table as split_table
 
 NOTES = """*faster*: over the first line. *first block*: seconds until it is written. *over floor*: over the same
 denoiser calls with nothing around them. *denoiser*, *planner*, *rest*: shares of the time of one run that is watched;
-the scores that a planner reads are of the rest, and those of a trace are left out (`scores=False`). *first run*:
-seconds of the very first one, with all that is done once. *memory*: at the peak of a run, on top of the weights.
-*agrees*: tokens equal to the first line's; with random weights, where every token is a near tie, this says little about
-quality."""
+the scores that a planner reads are of the rest, and those of a trace are left out (`scores=False`). *memory*: at the
+peak of a run, on top of the weights. *agrees*: tokens equal to the first line's; behind prompts of random tokens every
+token is a near tie, so that this says little about quality."""
+FIRST_RUN = " *first run*: seconds of the very first one, with all that is done once."
+SPLIT_NOTES = """*textbook, token by token*: the published loop, one token a call. *schedule*: the same loop with the
+calls of the planner. *logits*: the loop here, which computes logits at wanted positions alone. *cache*: the same with
+the cache mode. Factors are over the line above. Last, other planners at as many calls in that cache mode."""
+SUBJECTS = {"runs": "cache modes", "split": "where a speed-up comes from"}
 
 
 def page(found: dict[str, Any], command: str, pictures: Sequence[str] = ()) -> str:
@@ -34,21 +38,37 @@ def page(found: dict[str, Any], command: str, pictures: Sequence[str] = ()) -> s
         ]
     )
     rounds = f"Medians of {setting['repeats']} rounds in which all ways took turns, after one that was not timed."
-    parts = ["# What a generation costs", f"Made by\n\n    {command}", f"{made_on}. {rounds}"]
+    parts = [f"# What a generation costs: {_subject(found)}", f"Made by\n\n    {command}", f"{made_on}. {rounds}"]
     for run in found.get("runs", []):
         parts += [_described(run["setting"]), _table(run["lines"])]
     if "runs" in found:
-        parts.append(NOTES)
+        first_run = any(_compiled(run["lines"]) for run in found["runs"])
+        parts.append(NOTES + FIRST_RUN * first_run)
     if "split" in found:
         parts += [
             _described(setting),
             f"The last change is to cache mode `{found['split']['cache']}`.",
             split_table(found["split"]),
+            SPLIT_NOTES,
         ]
     for number, growth in enumerate(found.get("growth", [])):
         parts += [f"## By {LABELS[growth['axis']]}", _described(setting, growth["axis"]), _growth_table(growth)]
         parts += [f"![Seconds and memory by {LABELS[growth['axis']]}]({pictures[number]})"] if pictures else []
     return "\n\n".join(parts) + "\n"
+
+
+def _subject(found: dict[str, Any]) -> str:
+    """What tells the page from others."""
+    told = [SUBJECTS[name] for name in SUBJECTS if name in found]
+    if len(batches := {run["setting"]["batch"] for run in found.get("runs", [])}) > 1:
+        told.append(f"in batches of {', '.join(map(str, sorted(batches)))}")
+    if "growth" in found:
+        told.append("over " + ", ".join(LABELS[growth["axis"]] for growth in found["growth"]))
+    return f"{', '.join(told)} ({found['machine']['parameters'] / 1e6:.1f} M, {found['machine']['dtype']})"
+
+
+def _compiled(lines: Sequence[dict[str, Any]]) -> bool:
+    return any("compiled" in line["name"] for line in lines)
 
 
 def _described(setting: dict[str, Any], growing: str = "") -> str:
@@ -65,7 +85,7 @@ def _described(setting: dict[str, Any], growing: str = "") -> str:
 def _table(lines: Sequence[dict[str, Any]]) -> str:
     """A line a way; what a run did once, and weights of different sizes, where there are forms of the model."""
     first, forms = lines[0]["seconds"], len({line["weights"] for line in lines}) > 1
-    compiled = any("compiled" in line["name"] for line in lines)
+    compiled = _compiled(lines)
     heads = ["", "seconds", "tokens/s", "faster", "calls", "first block", "over floor", "denoiser", "planner", "rest"]
     heads += ["first run"] * compiled + ["weights (MB)"] * forms + ["memory (MB)", "agrees"]
     rows = []

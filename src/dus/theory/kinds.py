@@ -30,18 +30,20 @@ class Kind:
         return self.build(vocab or self.vocab, rate, seed)
 
 
+OTHER = 1000
+"""Chains with strands are drawn with other seeds than sticky ones: at low rates, where nothing is kept, a seed tells
+the whole chain."""
+
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("first order", 8, lambda vocab, rate, seed: random_markov(vocab, 1, rate, seed=seed)),
-        Kind("second order, sticky", 3, lambda vocab, rate, seed: random_markov(vocab, 2, rate, lag=1, seed=seed)),
-        Kind("second order, two strands", 3, lambda vocab, rate, seed: random_markov(vocab, 2, rate, lag=2, seed=seed)),
-        Kind("third order, sticky", 2, lambda vocab, rate, seed: random_markov(vocab, 3, rate, lag=1, seed=seed)),
-        Kind(
-            "third order, three strands", 2, lambda vocab, rate, seed: random_markov(vocab, 3, rate, lag=3, seed=seed)
-        ),
-        Kind("variable order", 2, lambda vocab, rate, seed: random_variable_order(vocab, 3, rate, seed=seed)),
-        Kind("hidden chain", 2, lambda vocab, rate, seed: random_hidden(4, vocab, rate, noise=0.3, seed=seed)),
+        Kind("first order", 8, lambda v, r, s: random_markov(v, 1, r, seed=s)),
+        Kind("second order, sticky", 3, lambda v, r, s: random_markov(v, 2, r, lag=1, seed=s)),
+        Kind("second order, two strands", 3, lambda v, r, s: random_markov(v, 2, r, lag=2, seed=OTHER + s)),
+        Kind("third order, sticky", 2, lambda v, r, s: random_markov(v, 3, r, lag=1, seed=s)),
+        Kind("third order, three strands", 2, lambda v, r, s: random_markov(v, 3, r, lag=3, seed=OTHER + s)),
+        Kind("variable order", 2, lambda v, r, s: random_variable_order(v, 3, r, seed=s)),
+        Kind("hidden chain", 2, lambda v, r, s: random_hidden(4, v, r, noise=0.3, seed=s)),
     )
 }
 """A strand is every second (third) position: at high rates each is a slow chain of its own. Sticky repeats itself."""

@@ -102,7 +102,7 @@ def write(folder: Path, extent: Extent = FULL, tell: Callable[[str], None] = lam
     sections += [
         "## In short\n\n" + verdicts.short_words(long, shown["vowels"]),
         look,
-        page.bound(curves),
+        page.bound(curves, shown_rate),
         verdicts.best(extent, short, long, list(shown.values())),
         verdicts.orders(list(shown.values())),
     ]

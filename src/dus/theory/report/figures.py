@@ -65,11 +65,11 @@ def panels(
     columns = min(4, len(titles))
     rows = -(-len(titles) // columns)
     with rc_context({"font.size": 8, "ytick.minor.size": 0}):
-        figure = Figure(figsize=(2.6 * columns, height * rows + 0.3))
+        figure = Figure(figsize=(2.6 * columns, height * rows + 0.4))
         FigureCanvasAgg(figure)
         foot = (0.7 if curves else 0.1) / figure.get_figheight()
         figure.subplots_adjust(
-            0.62 / figure.get_figwidth(), foot, 0.99, 1 - 0.2 / figure.get_figheight(), 0.25, 0.95 / height
+            0.62 / figure.get_figwidth(), foot, 0.99, 1 - 0.3 / figure.get_figheight(), 0.25, 0.95 / height
         )
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, title in zip(axes, titles, strict=False):

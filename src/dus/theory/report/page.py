@@ -43,8 +43,8 @@ On a chain with ρ = 0.9, with and without one known token before the block (lar
 """
 
 
-def bound(decays: Mapping[tuple[str, float], Decay]) -> str:
-    """How fast dependence falls, and how loose the bound is."""
+def bound(decays: Mapping[tuple[str, float], Decay], drawn: float) -> str:
+    """How fast dependence falls, and how loose the bound is; the picture is of the rate `drawn`."""
     rows, slack = [], []
     for (kind, rate), curve in decays.items():
         eighth = int(np.flatnonzero(curve.spacings == 8)[0])
@@ -65,11 +65,12 @@ left to measure, it is nan.
 
 {table(head, rows)}
 
-![Dependence over spacing](theory/bound.png)
+![Dependence over spacing, ρ = {drawn:g}](theory/bound.png)
 
-- **It holds, and it is loose.** Information is second order in the deviation from independence, so it falls with ρ²,
-  not with ρ: the fitted rate is nearer to ρ² than to ρ on {nearer} of {len(fits)} sources. At spacing 8 the bound
-  is {np.nanmedian(slack):.2g} times what is measured, in the median.
+- **It is loose.** With C chosen for each source it holds by construction; what is measured is the rate. Information is
+  second order in the deviation from independence, so it falls with ρ², not with ρ: the fitted rate is nearer to ρ² than
+  to ρ on {nearer} of {len(fits)} sources. At spacing 8 the bound is {np.nanmedian(slack):.2g} times what is
+  measured, in the median.
 - **It says nothing of the order in between.** Where a chain copies the token two or three places back, dependence does
   not fall monotonically: multiples of the lag are worse spacings than smaller ones, and C has to cover those.
 - What further positions `X_{{i+2s}}, …` add to `X_{{i+s}}` is included. The dotted line, `I(S_i; S_{{i+s}})`, bounds it

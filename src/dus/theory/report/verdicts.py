@@ -65,7 +65,7 @@ def short_words(long: Sequence[Comparison], text: Comparison) -> str:
     far = long[int(np.argmax(gaps))]
     spared = [1 - each.nats["dus"] / each.nats["one call"] for each in near if each.nats["one call"] > CLOSE]
     plain = [each for each in long if each.nats["dus"] > min(each.nats["random"], each.nats["contiguous"]) + 1e-3]
-    names = listed(list(dict.fromkeys(each.kind for each in plain)))
+    names = "; ".join(dict.fromkeys(each.kind for each in plain)) or "none"
     kinds, median = len({each.kind for each in long}), float(np.median(spared)) if spared else 0.0
     at, dus, best = f"{far.kind}, ρ = {far.rate:.2f}", nats(far.nats["dus"]), nats(far.nats["best"])
     words = {name: nats(value) for name, value in text.nats.items()}
@@ -75,7 +75,7 @@ def short_words(long: Sequence[Comparison], text: Comparison) -> str:
   there spares, in the median, {median:.1%} of what one call for the whole block would lose.
 - **What does not.** It is not the best schedule in general. Its widest gap is {nats(max(gaps))} nats
   ({at}: DUS {dus}, best {best}). On {len(plain)} sources it loses more than contiguous groups
-  do, or random ones on average: {names}. What matters is which positions depend on each other; spacing is a stand-in
+  do, or random ones on average ({names}). What matters is which positions depend on each other; spacing is a stand-in
   for that.
 - **On text** (English as vowels and other characters, order 4, ρ = {text.rate:.2f}): one call loses
   {words["one call"]}, contiguous groups {words["contiguous"]}, DUS {words["dus"]}, residue classes
