@@ -42,7 +42,7 @@ def page(
     if spacing := tables.spacing(sections):
         parts += ["## How far apart the tokens of a step are", spacing]
     if paper:
-        parts += ["## As published", tables.printed()]
+        parts += ["## As published (Luxembourg et al., arXiv 2506.19037, version 4)", tables.printed()]
     for section, picture in zip(sections, pictures, strict=True):
         parts += _section(section, picture)
     parts += ["## How to read this", LEGEND, "## What it was run on", circumstances(record)]
