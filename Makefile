@@ -17,15 +17,20 @@ report: .venv/installed  # QUICK=1: under ten minutes; a stopped run goes on whe
 	$(BIN)/dus report results/$(PRESET) --paper --out $(if $(QUICK),results/report-quick.md,docs/results/planners.md)
 
 EVAL := $(BIN)/dus eval
-ON_TASKS := $(EVAL) --out results/tasks --limit 200 --block-length 8,16,32,64 --planner dus \
-	--planner 'confidence(like=dus)' --planner 'confidence(like=dus(groups=residues))' \
-	--planner 'eb(gamma=1)' --planner 'eb(gamma=1) | spaced(gap=8)' --planner 'cb(tau=0.9)' \
-	--planner 'cb(tau=0.9) | spaced(gap=8)' --planner 'confidence(per_step=1)' --engine ray --confirm-run-unsafe-code
+ON_TASKS := $(EVAL) --out results/tasks --limit 200 --engine ray --confirm-run-unsafe-code
+SOME := --block-length 8,16,32,64 --planner dus --planner 'confidence(like=dus)' \
+	--planner 'confidence(like=dus(groups=residues))' --planner 'eb(gamma=1)' --planner 'eb(gamma=1) | spaced(gap=8)' \
+	--planner 'cb(tau=0.9)' --planner 'cb(tau=0.9) | spaced(gap=8)'
+ONE := --block-length 32 --planner 'confidence(per_step=1)'
+ON_CACHES := $(EVAL) --out results/caches --block-length 8,32 --limit 200 --cache none,prefix,dual,block,touched \
+	--planner dus --planner 'cb(tau=0.9)' --confirm-run-unsafe-code
 STRIDES := 2 3 4 5 6 7 8
 
 pages: report  # every page of docs/results on the bundled models, and the tables of docs/analysis.md: some hours
-	$(ON_TASKS) --task code,instructions --level 1
-	$(ON_TASKS) --task code --level 2
+	$(ON_TASKS) --task code,instructions --level 1 $(SOME)
+	$(ON_TASKS) --task code --level 2 $(SOME)
+	$(ON_TASKS) --task code,instructions --level 1 $(ONE)
+	$(ON_TASKS) --task code --level 2 $(ONE)
 	$(EVAL) --out results/dream --model bundled-dream --level 1,2 --limit 200 --block-length 8,16,32 --engine ray \
 		--planner dus --planner 'confidence(like=dus)' --planner 'confidence(like=dus(groups=residues))' \
 		--planner 'cb(tau=0.9)' --planner 'confidence(per_step=1)'
@@ -34,8 +39,8 @@ pages: report  # every page of docs/results on the bundled models, and the table
 		$(foreach n,$(STRIDES),--planner 'dus(order=entropy, groups=residues, stride=$(n))' --planner 'confidence(steps=$(n))')
 	$(EVAL) --out results/level-1 --level 1 --block-length 8,16,32 --limit 300 --engine ray --planner dus \
 		--planner 'confidence(like=dus)' --planner 'random(like=dus)' --planner 'left-to-right(like=dus)'
-	$(EVAL) --out results/caches --task arithmetic,code,instructions --level 1,2 --block-length 8,32 --limit 200 \
-		--cache none,prefix,dual,block,touched --planner dus --planner 'cb(tau=0.9)' --confirm-run-unsafe-code
+	$(ON_CACHES) --task arithmetic,code --level 1,2
+	$(ON_CACHES) --task instructions --level 1
 	$(EVAL) --out results/caches-code --task code --level 2 --block-length 32 --limit 2000 --cache none,block,touched \
 		--planner dus --confirm-run-unsafe-code
 	$(EVAL) --out results/int8 --quantize int8 --level 2 --max-new-tokens 96 --limit 300 --block-length 8,16,32,64 \

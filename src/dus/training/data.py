@@ -42,9 +42,9 @@ class Curriculum:
     equations: tuple[float, float] = (0.6, 0.1)
     levels: tuple[float, float, float] = (0.8, 0.2, 0.0)
     tasks: tuple[tuple[str, float, tuple[float, float, float]], ...] = (
-        ("arithmetic", 0.4, (0.25, 0.4, 0.35)),
-        ("code", 0.32, (0.5, 0.3, 0.2)),
-        ("instructions", 0.22, (0.6, 0.25, 0.15)),
+        ("arithmetic", 0.4, (0.2, 0.4, 0.4)),
+        ("code", 0.32, (0.35, 0.4, 0.25)),
+        ("instructions", 0.22, (0.85, 0.1, 0.05)),
         ("text", 0.06, (0.4, 0.3, 0.3)),
     )
     extra: tuple[tuple[float, int], ...] = ((0.5, 0), (0.3, 32), (0.16, 64), (0.04, 208))

@@ -21,7 +21,7 @@ from dus.tasks.instructions.kinds import ASK, CONFLICTS, MENUS, SIZES
 
 CONSTRAINTS = {1: (1, 1), 2: (2, 2), 3: (3, 4)}
 KINDS = {
-    1: ("list", "list", "list", "list", "record", "repeat"),
+    1: ("list", "list", "list", "record", "record", "repeat"),
     2: ("list", "list", "list", "prose", "prose", "prose", "prose", "record", "repeat", "sort"),
     3: ("list", "list", "list", "prose", "prose", "prose", "prose", "prose", "record", "repeat", "sort"),
 }

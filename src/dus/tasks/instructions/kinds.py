@@ -27,10 +27,10 @@ CONFLICTS = (
     {"first", "begin"}, {"last", "end"},
 )  # fmt: skip
 SIZES = {
-    "list": {1: (4, 5), 2: (6, 10), 3: (8, 11)},
+    "list": {1: (3, 4), 2: (6, 10), 3: (8, 11)},
     "prose": {2: (2, 6), 3: (5, 11)},
     "record": {1: (2, 3), 2: (4, 6), 3: (5, 8)},
-    "repeat": {1: (3, 6), 2: (6, 12), 3: (8, 14)},
+    "repeat": {1: (2, 4), 2: (6, 12), 3: (8, 14)},
     "sort": {2: (5, 8), 3: (8, 10)},
 }
 ALL_MEMBERS = tuple(member for members in MEMBERS.values() for member in members)
@@ -44,7 +44,7 @@ def _avoid(draft: Draft, words: list[str]) -> None:
 
 
 def _list(draft: Draft, n: int) -> Answer:
-    """`n` different members of a category."""
+    """`n` different members of a category, the commoner ones first, as people list things."""
     rng = draft.rng
     category = rng.choice(tuple(MEMBERS))
     pool = rng.sample(MEMBERS[category], len(MEMBERS[category]))
@@ -53,8 +53,8 @@ def _list(draft: Draft, n: int) -> Answer:
         draft.check(name, *arguments)
     if draft.has("avoid"):
         _avoid(draft, [pool.pop() for _ in range(rng.randint(1, 2))])
-    items, pool = pool[:n], pool[n:]
-    chosen = rng.sample(items[1:-1], rng.randint(1, 2)) if draft.has("include") else []
+    items = sorted(pool[:n], key=MEMBERS[category].index)
+    chosen = rng.sample(items[1:-1], rng.randint(1, min(2, n - 2))) if draft.has("include") else []
     if chosen:
         draft.say("include", words=wording.joined(chosen))
         draft.check("include", *chosen)
