@@ -47,7 +47,7 @@ class Curriculum:
         ("instructions", 0.22, (0.85, 0.1, 0.05)),
         ("text", 0.06, (0.4, 0.3, 0.3)),
     )
-    extra: tuple[tuple[float, int], ...] = ((0.5, 0), (0.3, 32), (0.16, 64), (0.04, 208))
+    extra: tuple[tuple[float, int], ...] = ((0.5, 0), (0.28, 32), (0.14, 64), (0.08, 288))
 
     @classmethod
     def of(cls, tasks: Sequence[str], shares: Sequence[float] = (), *, begun: bool = False) -> Curriculum:

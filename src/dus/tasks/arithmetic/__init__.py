@@ -28,7 +28,10 @@ class _DeadEndError(Exception):
 
 @dataclass
 class _Story:
-    """A story in the making: the running quantity `value` of `thing` that `who` has, and the sentences so far."""
+    """A story in the making: the running quantity `value` of `thing` that `who` has, and the sentences so far.
+
+    Where the things are `packed`, every sentence names them, for "3 more" might be boxes.
+    """
 
     rng: random.Random
     cap: int
@@ -36,6 +39,7 @@ class _Story:
     friend: str
     thing: str
     value: int = 0
+    packed: bool = False
     asked: list[str] = field(default_factory=list)
     worked: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
@@ -56,7 +60,15 @@ class _Story:
         self.asked.append(sentence[0].upper() + sentence[1:])
 
     def fill(self, template: str, **more: object) -> str:
-        return template.format(who=self.who, friend=self.friend, thing=self.thing, **more)
+        named = self.packed or self.rng.random() < 0.3
+        of, them = (f" {self.thing}", f"the {self.thing}") if named else ("", "them")
+        return template.format(who=self.who, friend=self.friend, thing=self.thing, of=of, them=them, **more)
+
+    def join(self) -> None:
+        """Makes one sentence of the first two, where the same person is in both: "Tom has 5 apples and buys 2 more."."""
+        first, second, *rest = self.asked
+        if " had " not in first and second.startswith(f"{self.who} "):
+            self.asked = [f"{first[:-1]} and {second.removeprefix(self.who).lstrip()}", *rest]
 
     def meet(self) -> None:
         """The friend becomes the one who has the things, and somebody new the friend."""
@@ -90,6 +102,7 @@ def _begin(story: _Story, operations: int) -> None:
     elif rng.random() < 0.5:
         m = story.number(24)
         n = story.factor(m)
+        story.packed = True
         story.say(rng.choice(words.PACKED), n, "*", m, n=n, m=m, box=rng.choice(words.CONTAINERS))
     else:
         n = story.number(LIMIT - 2)
@@ -161,6 +174,8 @@ def _tell(rng: random.Random, level: int) -> Problem:
     _begin(story, first)
     for _ in range(operations - first - last):
         _happen(story)
+    if not first and operations > last and rng.random() < 0.6:
+        story.join()
     _end(story, last)
     if level == 3:
         _distract(story)

@@ -2,7 +2,8 @@
 
 A sentence pair is (in the question, in the solution); the solution's wording follows from the question's, so that what
 a model can get wrong is the arithmetic and not the choice of words. Fields: `who` owns the things, `friend` is somebody
-else, `thing` the plural, `n` the number in the sentence. The equation and the thing follow the solution's words.
+else, `thing` the plural, `n` the number in the sentence; `of` is nothing or the thing, `them` is "them" or the thing.
+The equation and the thing follow the solution's words.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ COLOURS = ("red", "blue", "green", "yellow", "white", "black")
 OPENINGS = ("", "", "", "Then ", "Later ", "After lunch ", "In the evening ", "The next day ", "On Sunday ")
 
 GAINS = (
-    ("{who} buys {n} more.", "After buying {n} more, {who} has"),
-    ("{who} finds {n} more.", "After finding {n} more, {who} has"),
-    ("{who} gets {n} more.", "After getting {n} more, {who} has"),
+    ("{who} buys {n} more{of}.", "After buying {n} more, {who} has"),
+    ("{who} finds {n} more{of}.", "After finding {n} more, {who} has"),
+    ("{who} gets {n} more{of}.", "After getting {n} more, {who} has"),
     ("{who} adds {n} {thing}.", "After adding {n}, {who} has"),
-    ("{friend} gives {n} more to {who}.", "After getting {n} more from {friend}, {who} has"),
+    ("{friend} gives {n} more{of} to {who}.", "After getting {n} more from {friend}, {who} has"),
     ("{friend} brings {n} more {thing} for {who}.", "With {n} more from {friend}, {who} has"),
 )
 LOSSES = (
-    ("{who} gives {n} to {friend}.", "After giving {n} to {friend}, {who} has"),
-    ("{who} loses {n} of them.", "After losing {n}, {who} has"),
+    ("{who} gives {n}{of} to {friend}.", "After giving {n} to {friend}, {who} has"),
+    ("{who} loses {n} of {them}.", "After losing {n}, {who} has"),
     ("{who} sells {n} {thing}.", "After selling {n}, {who} has"),
     ("{who} gives away {n} {thing}.", "After giving away {n}, {who} has"),
-    ("{friend} takes {n} of them.", "After {friend} takes {n}, {who} has"),
-    ("{who} throws away {n}.", "After throwing away {n}, {who} has"),
+    ("{friend} takes {n} of {them}.", "After {friend} takes {n}, {who} has"),
+    ("{who} throws away {n}{of}.", "After throwing away {n}, {who} has"),
 )
 MULTIPLES = (
-    ("{who} has {n} times as many.", "With {n} times as many, {who} has"),
+    ("{who} has {n} times as many{of}.", "With {n} times as many, {who} has"),
     ("{who} counts {n} times as many {thing} as before.", "At {n} times as many, {who} has"),
 )
 FRACTIONS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth"}
@@ -66,7 +67,9 @@ KINDS = (
 )
 
 PLAIN = (
+    "How many {thing} does {who} have?",
     "How many {thing} does {who} have now?",
+    "How many {thing} does {who} have in all?",
     "How many {thing} does {who} have in the end?",
     "How many {thing} are there for {who} at last?",
     "What is the number of {thing} that {who} has now?",
@@ -82,8 +85,8 @@ SHARES = (
     ),
 )
 PRICES = (
-    ("Each costs {n} dollars. How many dollars do the {thing} of {who} cost?", "At {n} dollars each, they cost"),
-    ("{who} sells each for {n} dollars. How many dollars does {who} get?", "Selling each for {n} dollars, {who} gets"),
+    ("Each of {them} costs {n} dollars. How many dollars do the {thing} of {who} cost?", "At {n} dollars each, they cost"),
+    ("{who} sells each of {them} for {n} dollars. How many dollars does {who} get?", "Selling each for {n} dollars, {who} gets"),
 )
 TOGETHER = (
     ("{friend} has {n} {thing}. How many {thing} do {who} and {friend} have together?", "{who} and {friend} have"),

@@ -116,15 +116,18 @@ def single(rng: random.Random) -> Draft:
     )  # fmt: skip
 
 
-def follow(make: Maker, kind: str, x: str, length: int, argument: str = "") -> tuple[list[str], list[Part], list[str]]:
+def follow(
+    make: Maker, kind: str, x: str, length: int, argument: str = "", said: str = ""
+) -> tuple[list[str], list[Part], list[str]]:
     """`length` operations one after another on `x`: labels, parts, and the variable of each.
 
-    With an `argument`, one of them takes it in place of its constant.
+    With an `argument`, one of them takes it in place of its constant. What the first is done to is `said` in the
+    question, where the name would mean what `x` was before.
     """
     labels: list[str] = []
     parts: list[Part] = []
     names: list[str] = []
-    it, name = x, x
+    it, name = said or x, x
     special = make.rng.randrange(length) if argument else -1
     for i in range(length):
         pool = WITH_ARGUMENT[kind] if i == special else LATER[kind] if i == length - 1 else GOING_ON[kind]

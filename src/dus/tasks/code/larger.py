@@ -48,7 +48,7 @@ def branch(rng: random.Random) -> Draft:
     test = make.piece(NUMBER_TESTS if kind == "int" else WORD_TESTS, x, x)
     first, other = rng.sample(SAME[kind], 2)
     yes, no = make.operation(first, x, x), make.operation(other, x, x)
-    labels, parts, names = follow(make, kind, x, rng.randint(1, 2), second)
+    labels, parts, names = follow(make, kind, x, rng.randint(1, 2), second, "the result")
     clause = f"{yes.words} if {x} {test.words} and {no.words} otherwise"
     body = f"    if {test.code}:\n        {x} = {yes.code}\n    else:\n        {x} = {no.code}\n"
 
@@ -178,7 +178,7 @@ def helped(rng: random.Random) -> Draft:
     first, last = rng.sample(SAME["int"], 2)
     inner = [make.operation(first, y, y), make.operation(last, y, "the result")]
     test = make.piece(NUMBER_TESTS, "x", "the number")
-    labels, parts, names = follow(make, "numbers", name, rng.randint(1, 2), second)
+    labels, parts, names = follow(make, "numbers", name, rng.randint(1, 2), second, "the result")
     told = words.said(f"{inner[0].words} and then {inner[1].words}")
     clause = f"~use a helper {helper}({y}) that {told}, ~apply {helper} to each number in {name} that {test.words}"
     body = f"    {name} = [{helper}(x) for x in {name} if {test.code}]\n"
