@@ -1,9 +1,13 @@
 import math
+from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import multinomial
 
-from dus.analysis.intervals import Interval, ratios, wilson
+from dus.analysis.intervals import Interval, paired_shares, ratios, wilson
 
 
 def test_the_bootstrap_covers_the_true_ratio_as_often_as_it_says():
@@ -63,3 +67,39 @@ def test_wilson_solves_its_equation(cases, total):
         assert abs(found.value - bound) == pytest.approx(margin, abs=1e-9)
     assert 0 <= found.low <= found.value <= found.high <= 1
     assert math.isnan(wilson(0, 0).value)
+
+
+@given(st.lists(st.integers(0, 30), min_size=4, max_size=4).filter(any))
+def test_the_difference_of_paired_shares_turns_with_its_sides_and_has_a_width(counts):
+    both, first, second, _ = counts
+    found, turned = (paired_shares(both, *sides, sum(counts)) for sides in ((first, second), (second, first)))
+    assert found.value == pytest.approx((first - second) / sum(counts))
+    assert -1.0 <= found.low <= found.value + 1e-12
+    assert found.value - 1e-12 <= found.high <= 1.0
+    assert found.low < found.high
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+
+
+@pytest.mark.parametrize(
+    ("shares", "most"),
+    [
+        ((0.6, 0.1, 0.1, 0.2), 0.98),
+        ((0.3, 0.02, 0.02, 0.66), 1.0),  # few cases tell, so that no interval comes near to what it says
+        ((0.8, 0.1, 0.0, 0.1), 0.99),
+        ((0.1, 0.3, 0.1, 0.5), 0.98),
+    ],
+)
+def test_the_difference_of_paired_shares_is_covered_as_often_as_it_says(shares, most):
+    """By every table of 30 cases that is not too unlikely, with its probability."""
+    total, covered, seen = 30, 0.0, 0.0
+    for both in range(total + 1):
+        for first, second in product(range(total - both + 1), repeat=2):
+            table = (both, first, second, total - both - first - second)
+            chance = multinomial.pmf(table, total, shares) if table[3] >= 0 else 0.0
+            if chance < 1e-6:
+                continue
+            found = paired_shares(*table[:3], total)
+            seen += chance
+            covered += chance * (found.low <= shares[1] - shares[2] <= found.high)
+    assert seen > 0.98
+    assert 0.93 < covered / seen <= most

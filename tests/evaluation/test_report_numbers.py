@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, bootstrap
 
 from dus.evaluation.report.aup import aup, aups
-from dus.evaluation.report.results import paired
+from dus.evaluation.report.results import paired, sections
 from dus.evaluation.report.tables import comparison, contests, everything, shortcuts
 
 from .tiny import only, outcome
@@ -61,6 +61,15 @@ def test_mcnemar_is_the_binomial_test_of_the_discordant_pairs(pairs):
     assert (found.only_ours, found.only_theirs) == (wins, losses)
     assert found.p == pytest.approx(binomtest(wins, wins + losses).pvalue if wins + losses else 1.0)
     assert found.difference.value == pytest.approx((wins - losses) / len(pairs))
+
+
+def test_sections_that_differ_only_in_their_size_say_so():
+    outcomes = [outcome("dus", [1, 0]), outcome("dus", [1, 0, 1], digest="other"), outcome("dus", [1, 1], eos="ignore")]
+    assert sorted(section.title for section in sections(outcomes)) == [
+        "letters, end tokens ignored",
+        "letters, end tokens respected, 2 problems",
+        "letters, end tokens respected, 3 problems",
+    ]
 
 
 def test_dus_meets_self_confidence_with_its_own_counts():

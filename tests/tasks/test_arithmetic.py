@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dus.tasks import LEVELS, TASKS, Problem
 from dus.tasks.arithmetic import final_number
+from dus.tasks.arithmetic.words import CONTAINERS, THINGS
 
 TASK = TASKS["arithmetic"]
 OPERATIONS = {1: {1}, 2: {2, 3}, 3: {4, 5, 6}}
@@ -54,6 +55,27 @@ def test_quantities_stay_within_the_level(problem):
 PROBLEM = Problem("?", "12 + 7 = 19. #### 19", "19", 1)
 
 
+@pytest.mark.parametrize("level", [1, 2])
+def test_what_is_packed_is_named_wherever_a_number_follows(level):
+    """ "3 more" behind "2 boxes of 5 cakes" might be boxes."""
+    packed = 0
+    for problem in islice(TASK.problems(level, 3), 3000):
+        first, *rest = re.split(r"(?<=[.?]) ", problem.question)
+        thing = next((thing for thing in THINGS if re.search(rf"\b{thing}\b", first)), None)
+        if thing is None or not any(f" {box}" in first for box in CONTAINERS):
+            continue
+        packed += 1
+        told = [sentence for sentence in rest if re.search(r"\d", sentence)]
+        assert all(thing in sentence for sentence in told), problem.question
+    assert packed > 100
+
+
+def test_a_story_is_told_in_one_sentence_or_in_two():
+    questions = [problem.question for problem in islice(TASK.problems(1, 3), 1000)]
+    joined = [question for question in questions if re.search(r" and (buys|finds|gives|sells|loses|keeps) ", question)]
+    assert 10 < len(joined) < 200
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -78,7 +100,7 @@ def test_right_answers_however_they_are_written(text):
     [
         "", "19", "####", "#### ", "#### apples 19", "#### 1 9", "#### 190", "#### -19", "#### 19.5", "#### 19 #### 5",
         "#### 19 ####", "### 19", "#### ١٩", "#### ¹⁹", "#### 1,9", "#### 19,0", "#### nan", "#### 1e1", "#### 0x13",
-        "#### 19e5", "#### 19_000",
+        "#### 19e5", "#### 19_000", "#### 19 5", "#### 19 - 4", "#### 19 × 3", "#### 19 < 20", "#### 19, 13",
         "#### 19'000", "#### 19/2", "#### 19 * 3", "#### 19%", "#### 19²", "#### 19٣", "#### 19.5.", "#### 19x",
         "#### " + "9" * 100_000, "#### 19" + "0" * 100_000, "\x00#### \x0019",
     ],

@@ -83,6 +83,18 @@ def test_lines_and_length_follow_the_level(problem):
     assert not problem.solution.endswith("\n")
 
 
+def test_what_comes_behind_a_helper_or_a_branch_is_done_to_the_result():
+    """Not to the argument, whose name would mean what it was before."""
+    told = 0
+    for problem in islice(TASK.problems(3, 4), 600):
+        spoken = problem.question.split(">>>")[0].split("xample")[0].split("assert")[0]
+        found = re.search(r"appl(?:y|ies) \w+ to each number in (\w+) (.*)", spoken, re.DOTALL)
+        if found:
+            told += 1
+            assert not re.search(rf"\b{found[1]}\b(?!\()", found[2].split("(")[0]), problem.question
+    assert told > 30
+
+
 def test_one_question_has_one_solution():
     seen: dict[str, str] = {}
     repeated = 0

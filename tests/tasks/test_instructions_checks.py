@@ -106,6 +106,8 @@ def test_checks_of_keys_and_values():
         ("bullets", "- a\nb", None), ("bullets", "-a", None), ("sentences", "A b. C d.\nE.", ["A b.", "C d.", "E."]),
         ("free", "a b", ["a", "b"]), ("free", "a; b", ["a", "b"]), ("free", "a, b.", ["a", "b"]),
         ("free", "1. a\n2. b", ["a", "b"]), ("free", "- a\n- b", ["a", "b"]), ("free", "a,\nb", ["a", "b"]),
+        ("free", "a, b and c", ["a", "b", "c"]), ("free", "a, b, AND c.", ["a", "b", "c"]),
+        ("free", "a and b", ["a", "b"]), ("free", "a.\nb.", ["a", "b"]), ("commas", "a, b and c", ["a", "b and c"]),
         ("pairs", "x: a\ny : B", ["a", "B"]), ("pairs", "x a", None), ("pairs", "x: a b", None),
         ("json", '{"x": "a", "y":"b"}', ["a", "b"]), ("json", '{"x": "a"', None), ("json", '{"x": a}', None),
         ("json", "{}", None), ("json", '{"x": "a",}', None),

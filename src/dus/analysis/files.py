@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from dus.analysis.pieces import pieces
 from dus.analysis.spacing import AnalysisError
-from dus.analysis.traced import Answer, Traced
+from dus.analysis.traced import DIGITS, Answer, Traced
 
 FORMAT = "dus traces 1"
-_DIGITS = 4
 
 
 def save(path: Path, runs: list[Traced]) -> None:
@@ -133,7 +132,7 @@ def _answer_record(answer: Answer) -> dict[str, Any]:
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:
     """Rounded, null for nan, which JSON does not have."""
-    return [None if np.isnan(value) else round(float(value), _DIGITS) for value in values]
+    return [None if np.isnan(value) else round(float(value), DIGITS) for value in values]
 
 
 def _own(record: dict[str, Any]) -> list[Traced]:

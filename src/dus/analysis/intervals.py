@@ -69,5 +69,30 @@ def wilson(cases: int, total: int, z: float = 1.96) -> Interval:
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
+def paired_shares(both: int, only_first: int, only_second: int, total: int) -> Interval:
+    """The difference of two shares of the same cases, first less second, with a 95% interval.
+
+    Newcombe's hybrid score interval for paired proportions (Statistics in Medicine 17, 1998, 2635-2650, method 10):
+    Wilson's intervals of both shares, joined by their correlation. Unlike a bootstrap it has a width where the two
+    agree in every case that there is.
+
+    Args:
+        both, only_first, only_second: cases that both, or one of them alone, have right.
+        total: all cases.
+    """
+    neither = total - both - only_first - only_second
+    first, second = wilson(both + only_first, total), wilson(both + only_second, total)
+    product = both * neither - only_first * only_second
+    margins = math.prod((both + only_first, both + only_second, neither + only_first, neither + only_second))
+    correlation = (max(product - total / 2, 0.0) if product > 0 else product) / math.sqrt(margins) if margins else 0.0
+
+    def joined(one: float, other: float) -> float:
+        return math.sqrt(max(0.0, one * one - 2 * correlation * one * other + other * other))
+
+    apart = first.value - second.value
+    low = apart - joined(first.value - first.low, second.high - second.value)
+    return Interval(apart, low, apart + joined(first.high - first.value, second.value - second.low))
+
+
 def _divided(above: NDArray, below: NDArray) -> NDArray:
     return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)

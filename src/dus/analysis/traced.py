@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from dus.analysis.spacing import AnalysisError
 
+DIGITS = 4
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -42,6 +44,12 @@ class Answer:
     solution: str | None = None
     right: bool | None = None
     entropies: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        """Scores have so many digits as a file keeps, so that an answer says the same from a file as fresh."""
+        for name in ("confidence", "entropy", "entropies"):
+            if (scores := getattr(self, name)) is not None:
+                object.__setattr__(self, name, scores.round(DIGITS))
 
     @property
     def text(self) -> str:

@@ -230,7 +230,8 @@ def _tell_results(folder: Path, out: Path | None) -> None:
     sections: dict[str, list[Summary]] = {}
     for outcome in sorted(store.outcomes(), key=lambda outcome: (outcome.cell.block_length, outcome.cell.planner)):
         cell = outcome.cell
-        title = f"{cell.questions}, cache {cell.cache}, end tokens: {cell.eos}"
+        title = f"{cell.questions}, {cell.problems} problems, {cell.max_new_tokens} new tokens, "
+        title += f"batches of {cell.batch_size}, cache {cell.cache}, end tokens: {cell.eos}"
         title += f", temperature {cell.temperature:g}, seed {cell.seed}" if cell.temperature or cell.seed else ""
         sections.setdefault(title, []).append(counted(cell.planner, cell.block_length, outcome.samples))
     if not sections:

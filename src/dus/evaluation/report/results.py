@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dus.analysis.intervals import Interval, ratios, wilson
+from dus.analysis.intervals import Interval, paired_shares, ratios, wilson
 from dus.decoding.settings import CACHES
 from dus.evaluation.report.looks import look
 from dus.evaluation.store import COUNTS, Outcome
@@ -22,6 +22,12 @@ MEASURES = {  # each a ratio of sums over problems
     "raw_tpf": ("written", "nfe"),
     "distance": ("distance", "pairs"),
     "isolated": ("isolated", "unmasked"),
+}
+TOLD = {
+    "problems": "{} problems",
+    "max_new_tokens": "{} new tokens",
+    "temperature": "temperature {:g}",
+    "batch_size": "batches of {}",
 }
 
 
@@ -82,6 +88,7 @@ class Section:
         problems: how many.
         max_new_tokens, eos, temperature, batch_size: as in `Cell`.
         results: of planners, block lengths and cache modes.
+        apart: what tells it from other sections on the same questions, names in `TOLD`.
     """
 
     questions: str
@@ -92,11 +99,13 @@ class Section:
     temperature: float
     batch_size: int
     results: tuple[Result, ...]
+    apart: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """What it is about."""
-        return f"{self.questions}, end tokens {'ignored' if self.eos == 'ignore' else 'respected'}"
+        ends = f"end tokens {'ignored' if self.eos == 'ignore' else 'respected'}"
+        return ", ".join((self.questions, ends, *(TOLD[name].format(getattr(self, name)) for name in self.apart)))
 
     @property
     def block_lengths(self) -> list[int]:
@@ -129,7 +138,13 @@ def sections(outcomes: Iterable[Outcome]) -> list[Section]:
         cell = outcome.cell
         rules = (cell.questions, cell.digest, cell.problems, cell.max_new_tokens, cell.eos)
         groups.setdefault((*rules, cell.temperature, cell.batch_size), []).append(outcome)
-    return [_section(groups[key]) for key in sorted(groups)]
+    found = [_section(groups[key]) for key in sorted(groups)]
+    return [replace(one, apart=_apart(one, found)) for one in found]
+
+
+def _apart(section: Section, among: Iterable[Section]) -> tuple[str, ...]:
+    alike = [one for one in among if (one.questions, one.eos) == (section.questions, section.eos)]
+    return tuple(name for name in TOLD if any(getattr(one, name) != getattr(section, name) for one in alike))
 
 
 def _section(outcomes: list[Outcome]) -> Section:
@@ -174,7 +189,7 @@ class Paired:
     """Two results on the same problems.
 
     Attributes:
-        difference: of the mean scores, ours less theirs.
+        difference: of the mean scores, ours less theirs; 95%, of shares by `paired_shares`, else by bootstrap.
         only_ours, only_theirs: problems that one of them solves; None where scores are not 0 or 1.
         p: McNemar's exact two-sided p; likewise.
     """
@@ -191,11 +206,12 @@ def paired(ours: Result, theirs: Result) -> Paired:
     McNemar's exact test (Biometrika 12, 1947): were both equally good, each problem that only one of them solves would
     be a fair coin's toss.
     """
-    apart = (ours.score - theirs.score)[:, None]
-    (difference,) = ratios(apart, np.ones_like(apart))
+    apart = ours.score - theirs.score
     if not (ours.plain and theirs.plain):
+        (difference,) = ratios(apart[:, None], np.ones_like(apart)[:, None])
         return Paired(difference)
     wins, losses = int((apart > 0).sum()), int((apart < 0).sum())
+    difference = paired_shares(int((ours.score * theirs.score).sum()), wins, losses, len(apart))
     tosses, fewer = wins + losses, min(wins, losses)
     tail = sum(math.comb(tosses, k) for k in range(fewer + 1)) / 2**tosses
     return Paired(difference, wins, losses, min(1.0, 2 * tail))

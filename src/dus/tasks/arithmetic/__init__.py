@@ -65,7 +65,7 @@ class _Story:
         return template.format(who=self.who, friend=self.friend, thing=self.thing, of=of, them=them, **more)
 
     def join(self) -> None:
-        """Makes one sentence of the first two, where the same person is in both: "Tom has 5 apples and buys 2 more."."""
+        """Makes one sentence of the first two where both have the same subject: Tom has 5 apples and buys 2 more."""
         first, second, *rest = self.asked
         if " had " not in first and second.startswith(f"{self.who} "):
             self.asked = [f"{first[:-1]} and {second.removeprefix(self.who).lstrip()}", *rest]
@@ -197,15 +197,15 @@ def final_number(text: str) -> int | None:
     """The number after the last `####` of `text`, or None where there is none.
 
     A currency sign, spaces, thousands commas, a sign and decimals that are all zero are read as people write them;
-    only ASCII digits count, and a number of more than 18 digits is nobody's answer. What follows is words or nothing:
-    a number that goes on in another way, as `19e5`, `19/2` or `19 * 3` do, is none.
+    only ASCII digits count, and a number of more than 18 digits is nobody's answer. What follows on its line is words
+    or nothing: a number that goes on in another way, as `19e5`, `19/2`, `19 * 3` or `19, 13` do, is none.
     """
     tail = text.rpartition("####")
     if not tail[1]:
         return None
     match = re.match(
         r"[ \t]*\$?[ \t]*(-?)(?:([0-9]{1,3}(?:,[0-9]{3})+)|([0-9]+))(?![0-9,]*[0-9])(?:\.([0-9]+))?\$?"
-        r"(?=[.,;:!?)]*(?:\s|$))(?!\s*[*/+=^])",
+        r"(?=[.,;:!?)]*(?:\s|$))(?!,?[ \t]*(?:[*/+=^×÷%<>~&0-9]|[-−–][ \t]*[0-9]))",
         tail[2],
     )
     if match is None:

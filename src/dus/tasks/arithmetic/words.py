@@ -85,8 +85,14 @@ SHARES = (
     ),
 )
 PRICES = (
-    ("Each of {them} costs {n} dollars. How many dollars do the {thing} of {who} cost?", "At {n} dollars each, they cost"),
-    ("{who} sells each of {them} for {n} dollars. How many dollars does {who} get?", "Selling each for {n} dollars, {who} gets"),
+    (
+        "Each of {them} costs {n} dollars. How many dollars do the {thing} of {who} cost?",
+        "At {n} dollars each, they cost",
+    ),
+    (
+        "{who} sells each of {them} for {n} dollars. How many dollars does {who} get?",
+        "Selling each for {n} dollars, {who} gets",
+    ),
 )
 TOGETHER = (
     ("{friend} has {n} {thing}. How many {thing} do {who} and {friend} have together?", "{who} and {friend} have"),

@@ -55,11 +55,10 @@ def _bullets(body: str) -> Reply | None:
 def _free(body: str) -> Reply | None:
     """Words listed in any of the ways that people list words."""
     if "\n" in body:
-        return _numbered(body) or _bullets(body) or Reply(tuple(line.rstrip(",;") for line in _lines(body)))
-    for sign in (",", ";"):
-        if sign in body:
-            return _separated(body, sign)
-    return Reply(tuple(body.removesuffix(".").split()))
+        return _numbered(body) or _bullets(body) or Reply(tuple(line.rstrip(",;.") for line in _lines(body)))
+    between = r"\s*[,;]\s*(?:and\s+)?|\s+and\s+"
+    listed = body.removesuffix(".").strip()
+    return Reply(tuple(re.split(between if re.search(between, listed, re.I) else r"\s+", listed, flags=re.I)))
 
 
 def _keyed(pairs: list[str], pattern: str) -> Reply | None:
