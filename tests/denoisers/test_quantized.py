@@ -47,7 +47,7 @@ def test_linear_layers_take_a_byte_a_weight_and_nothing_else_changes(folder):
 def test_logits_of_the_bundled_model_stay_near(bundled):
     canvas = torch.randint(2, 998, (4, 60), generator=torch.Generator().manual_seed(0))
     plain, eight = (model.logits(canvas, read=torch.arange(60)) for model in bundled.values())
-    assert 1e-5 < float((plain - eight).norm() / plain.norm()) < 0.02
+    assert 1e-5 < float((plain - eight).norm() / plain.norm()) < 0.04
 
 
 @pytest.mark.parametrize("cache", ["none", "touched"])
