@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dus.tasks import LEVELS, TASKS, Problem
 from dus.tasks.arithmetic import final_number
-from dus.tasks.arithmetic.words import CONTAINERS, THINGS
+from dus.tasks.arithmetic.words import CONTAINERS, NAMES, THINGS
 
 TASK = TASKS["arithmetic"]
 OPERATIONS = {1: {1}, 2: {2, 3}, 3: {4, 5, 6}}
@@ -74,6 +74,15 @@ def test_a_story_is_told_in_one_sentence_or_in_two():
     questions = [problem.question for problem in islice(TASK.problems(1, 3), 1000)]
     joined = [question for question in questions if re.search(r" and (buys|finds|gives|sells|loses|keeps) ", question)]
     assert 10 < len(joined) < 200
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_nobody_is_compared_with_themselves_and_who_is_asked_about_was_there(level):
+    for problem in TASK.held_out(level, 2000):
+        *told, asked = re.findall(r"[^.?]+[.?]", problem.question)
+        assert not any(re.search(r"\b([A-Z][a-z]+) .*\b(than|as) \1\b", sentence) for sentence in told), problem
+        named = set(re.findall(r"\b[A-Z][a-z]+", asked)) & set(NAMES)
+        assert all(any(name in sentence for sentence in told) for name in named), problem
 
 
 @pytest.mark.parametrize(

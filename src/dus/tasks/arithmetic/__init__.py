@@ -67,7 +67,7 @@ class _Story:
     def join(self) -> None:
         """Makes one sentence of the first two where both have the same subject: Tom has 5 apples and buys 2 more."""
         first, second, *rest = self.asked
-        if " had " not in first and second.startswith(f"{self.who} "):
+        if " had " not in first and all(sentence.startswith(f"{self.who} ") for sentence in (first, second)):
             self.asked = [f"{first[:-1]} and {second.removeprefix(self.who).lstrip()}", *rest]
 
     def meet(self) -> None:
