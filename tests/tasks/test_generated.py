@@ -3,7 +3,7 @@
 import hashlib
 import subprocess
 import sys
-from itertools import combinations, islice
+from itertools import combinations, islice, takewhile
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ DIGESTS = {
 }
 DIGESTS_OF_A_TASK = """
 import hashlib, sys
-from itertools import islice, takewhile
+from itertools import islice
 from dus.tasks import LEVELS, get
 task = get(sys.argv[1])
 for drawn in (lambda level: tuple(islice(task.problems(level, 5), 50)), lambda level: task.held_out(level, 2000)):
