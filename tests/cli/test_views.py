@@ -78,10 +78,11 @@ def test_planners_in_full(good):
 
 def test_demo(good, checkpoint):
     out = good("demo", "--model", checkpoint, "--problems", "3", "--block-length", "8")
-    assert out.count("step of the block") == 2
-    assert re.search(r"DUS +\d+% +\(\d+% to \d+%\)", out)
-    assert all(name in out for name in ("3 held-out problems", "self-confidence", "token by token"))
-    assert out.count("wrong  ") + out.count("right  ") >= 3
+    assert out.count("step of the block") == 3
+    assert len(re.findall(r"DUS +\d+% +\d+% to \d+%", out)) == 3
+    names = ("3 held-out problems of each kind", "self-confidence", "confidence bound", "token by token", "speed-up")
+    assert all(name in out for name in names)
+    assert len(re.findall("^(?:DUS|self|conf|token).* (?:wrong|right)  ", out, re.M)) == 3 * 4
 
 
 def test_pieces_add_up_and_wait_for_whole_characters():

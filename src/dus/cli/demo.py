@@ -1,8 +1,9 @@
-"""`dus demo`: held-out word problems under three planners, watched, counted and timed."""
+"""`dus demo`: held-out problems under four planners, watched, counted and timed."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,18 +16,22 @@ if TYPE_CHECKING:
 
     from dus.denoisers import MaskedLM
     from dus.evaluation.accuracy import Accuracy
-    from dus.tasks import Problem
+    from dus.evaluation.questions import HeldOut
 
-LEVEL = 1
-WATCHED = 2
-SHOWN = 5
+KINDS = (("arithmetic", 1), ("arithmetic", 2), ("instructions", 1))
+SHOWN = 3
 PAUSE = 0.15
-PLANNERS = {"dus": "DUS", "confidence(like=dus)": "self-confidence", "confidence(per_step=1)": "token by token"}
+PLANNERS = {
+    "dus": "DUS",
+    "confidence(like=dus)": "self-confidence",
+    "cb(tau=0.9)": "confidence bound",
+    "confidence(per_step=1)": "token by token",
+}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a planner made of the problems: `nfe` and `tpf` are means over them."""
+    """What a planner made of the problems of a kind: `nfe` and `tpf` are means over them."""
 
     texts: list[str]
     accuracy: Accuracy
@@ -37,109 +42,107 @@ class Result:
 
 def demo(
     model: options.Model = None,
-    problems: Annotated[int, typer.Option(min=1, max=500, help="How many to solve under each planner.")] = 32,
+    problems: Annotated[int, typer.Option(min=1, max=500, help="How many of each kind to solve.")] = 32,
     block_length: options.BlockLength = 16,
     dtype: options.Dtype = "auto",
     device: options.Device = "auto",
 ) -> None:
-    """Solve held-out word problems under three planners.
+    """Solve held-out problems of three kinds under four planners.
 
-    They are DUS, self-confidence at the same number of calls, and token by token. The first problems are watched
-    live under DUS, then all are counted in a small table.
+    The planners are DUS, self-confidence at the same number of calls, a confidence bound, and token by token; the
+    kinds are word problems of one operation and of two or three, and requests for lists and forms. One of each is
+    watched live under DUS, then all are counted in a table, and a few requests are shown with their answers.
     """
     from rich.console import Console
 
     from dus.cli.loading import load_model
-    from dus.decoding import Settings
+    from dus.evaluation.questions import held_out
     from dus.tasks import get
 
-    task = get("arithmetic")
-    decoding: dict[str, Any] = {
-        "max_new_tokens": task.answer_tokens[LEVEL],
-        "block_length": block_length,
-        "scores": False,
-    }
-    settings = Settings(planner="dus", **decoding)
     denoiser = load_model(model, dtype=dtype, device=device)
     console = Console(highlight=False)
-    chosen = task.held_out(LEVEL)[:problems]
-    for problem in chosen[:WATCHED]:
-        _watch(console, denoiser, problem, settings, decoding)
-    results = {}
+    asked = [held_out(get(task), level, problems) for task, level in KINDS]
+    decodings = [
+        {"max_new_tokens": kind.max_new_tokens, "block_length": block_length, "scores": False} for kind in asked
+    ]
+    for kind, decoding in zip(asked, decodings, strict=True):
+        _watch(console, denoiser, kind.prompts[0], decoding)
+    results: list[dict[str, Result]] = []
     with console.status("warming up") as status:
-        _solve(denoiser, chosen, "dus", decoding)
-        for planner, name in PLANNERS.items():
-            status.update(f"{len(chosen)} problems under {name}")
-            results[planner] = _solve(denoiser, chosen, planner, decoding)
-    _show_table(console, results, block_length)
-    _show_answers(console, chosen, results["dus"].texts)
+        _solve(denoiser, asked[0], "dus", decodings[0])
+        for kind, decoding in zip(asked, decodings, strict=True):
+            results.append({})
+            for planner, name in PLANNERS.items():
+                status.update(f"{kind.name}: {problems} problems under {name}")
+                results[-1][planner] = _solve(denoiser, kind, planner, decoding)
+    _show_table(console, asked, results, block_length)
+    _show_answers(console, asked[-1], results[-1])
 
 
-def _watch(console: Console, model: MaskedLM, problem: Problem, settings: Any, decoding: dict[str, Any]) -> None:
+def _watch(console: Console, model: MaskedLM, question: str, decoding: dict[str, Any]) -> None:
     """One problem, filling in before the user's eyes."""
     from rich.text import Text
 
     from dus.cli.watch import Watch
-    from dus.decoding import generate
+    from dus.decoding import Settings, generate
 
-    console.print(Text(problem.question, style="bold"))
-    with Watch(console, model, settings, pause=PAUSE) as view:
-        view.finish(generate(model, problem.question, planner=settings.planner, progress=view, **decoding))
+    console.print(Text(question, style="bold"))
+    with Watch(console, model, Settings(planner="dus", **decoding), pause=PAUSE) as view:
+        view.finish(generate(model, question, planner="dus", progress=view, **decoding))
     console.print()
 
 
-def _solve(model: MaskedLM, problems: tuple[Problem, ...], planner: str, decoding: dict[str, Any]) -> Result:
-    """All problems as one batch, greedily."""
+def _solve(model: MaskedLM, kind: HeldOut, planner: str, decoding: dict[str, Any]) -> Result:
+    """All problems of a kind as one batch, greedily."""
     from dus.decoding import generate
     from dus.evaluation.accuracy import Accuracy
-    from dus.tasks import get
 
-    score = get("arithmetic").score
     began = time.perf_counter()
-    generation = generate(model, [problem.question for problem in problems], planner=planner, **decoding)
+    generation = generate(model, kind.prompts, planner=planner, **decoding)
     seconds = time.perf_counter() - began
-    texts = generation.text or []
-    right = sum(score(problem, text) == 1 for problem, text in zip(problems, texts, strict=True))
-    nfe = sum(generation.nfe)
-    return Result(
-        texts, Accuracy(right, len(problems)), nfe / len(problems), sum(generation.useful) / max(nfe, 1), seconds
-    )
+    texts, nfe, count = generation.text or [], sum(generation.nfe), len(kind.prompts)
+    right = sum(kind.score(index, text) == 1 for index, text in enumerate(texts))
+    return Result(texts, Accuracy(right, count), nfe / count, sum(generation.useful) / max(nfe, 1), seconds)
 
 
-def _show_table(console: Console, results: dict[str, Result], block_length: int) -> None:
+def _show_table(console: Console, asked: list[HeldOut], results: list[dict[str, Result]], block_length: int) -> None:
     from rich import box
     from rich.table import Table
 
-    slowest = list(results.values())[-1]
-    count = slowest.accuracy.total
-    table = Table(box=box.HORIZONTALS, pad_edge=False, title=f"{count} held-out problems, blocks of {block_length}")
-    for name in ("planner", "right", "(95% interval)", "NFE", "TPF", "s", "speed-up"):
+    title = f"{len(asked[0].prompts)} held-out problems of each kind, blocks of {block_length}"
+    table = Table(box=box.HORIZONTALS, pad_edge=False, title=title)
+    for name in ("planner", "right", "95% interval", "NFE", "TPF", "s", "speed-up"):
         table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)
-    for planner, name in PLANNERS.items():
-        result = results[planner]
-        low, high = result.accuracy.interval()
-        table.add_row(
-            name,
-            f"{result.accuracy.share:.0%}",
-            f"({low:.0%} to {high:.0%})",
-            f"{result.nfe:.1f}",
-            f"{result.tpf:.2f}",
-            f"{result.seconds:.2f}",
-            f"{slowest.seconds / result.seconds:.2f}",
-        )
+    for kind, of_kind in zip(asked, results, strict=True):
+        table.add_row(f"[bold]{kind.name}")
+        for row in _rows(of_kind):
+            table.add_row(*row)
+        table.add_section()
     console.print(table)
 
 
-def _show_answers(console: Console, problems: tuple[Problem, ...], texts: list[str]) -> None:
-    """A few problems with the answers under DUS."""
+def _rows(results: dict[str, Result]) -> Iterator[tuple[str, ...]]:
+    slowest = max(result.seconds for result in results.values())
+    for planner, result in results.items():
+        low, high = result.accuracy.interval()
+        yield (
+            f"  {PLANNERS[planner]}",
+            f"{result.accuracy.share:.0%}",
+            f"{low:.0%} to {high:.0%}",
+            f"{result.nfe:.1f}",
+            f"{result.tpf:.2f}",
+            f"{result.seconds:.2f}",
+            f"{slowest / result.seconds:.2f}",
+        )
+
+
+def _show_answers(console: Console, kind: HeldOut, results: dict[str, Result]) -> None:
+    """The first problems of a kind with the answer under each planner."""
     from rich.text import Text
 
-    from dus.tasks import get
-
-    score = get("arithmetic").score
-    console.print(Text("\nUnder DUS:"))
-    for problem, text in list(zip(problems, texts, strict=True))[:SHOWN]:
-        right = score(problem, text)
-        mark = ("right  ", "bold green") if right else ("wrong  ", "bold red")
-        console.print(Text(problem.question, style="dim"))
-        console.print(Text.assemble(mark, text.strip(), "" if right else f"   (it is {problem.answer})"))
+    for index, question in enumerate(kind.prompts[:SHOWN]):
+        console.print(Text(f"\n{question}", style="dim"))
+        for planner, result in results.items():
+            text = result.texts[index]
+            mark = ("right  ", "bold green") if kind.score(index, text) == 1 else ("wrong  ", "bold red")
+            console.print(Text.assemble(f"{PLANNERS[planner]:<17}", mark, " / ".join(text.strip().splitlines())))
