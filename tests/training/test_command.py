@@ -5,6 +5,7 @@ import pytest
 
 from dus.cli import main
 from dus.training import check, settings
+from dus.training.data import Curriculum
 from dus.training.model import Size
 
 TINY = replace(
@@ -45,7 +46,8 @@ def test_the_command_trains_what_it_says(monkeypatch, tmp_path, capsys):
     assert "dus train --out DIR --steps 3 --decay 1 --seed 7 --task arithmetic=3,text=1\n" in card
     assert {line.split(" | ")[0] for line in card.splitlines() if line.startswith("| ")} >= {"| arithmetic", "| text"}
     assert "code" not in card
-    assert "75% `arithmetic`, 0.25 : 0.4 : 0.35; 25% `text`, 0.4 : 0.3 : 0.3" in card
+    levels = {task: " : ".join(map(str, shares)) for task, _, shares in Curriculum().tasks}
+    assert f"75% `arithmetic`, {levels['arithmetic']}; 25% `text`, {levels['text']}" in card
     measured = {name for line in (tmp_path / "a/log.jsonl").read_text().splitlines() for name in json.loads(line)}
     assert {name for name in measured if name.endswith("_1")} == {"bound_arithmetic_1", "bound_text_1"}
 
