@@ -70,6 +70,14 @@ def test_sampled_tokens_draw_under_every_planner():
     assert [cell.seed for cell in cells] == [3, 4]
 
 
+def test_what_likelihood_scores_is_drawn_and_the_rest_greedy_where_nothing_is_said():
+    both = [asked(), asked(name="passages", unit="nats")]
+    cells = grid(both, planners=["dus"], block_lengths=[8], seeds=[3, 4])
+    assert [(cell.temperature, cell.seed) for cell in cells] == [(0, 0), (1, 3), (1, 4)]
+    told = grid(both, planners=["dus"], block_lengths=[8], temperature=0.0)
+    assert [cell.temperature for cell in told] == [0, 0]
+
+
 @given(st.integers(-5, 5), st.integers(0, 9))
 def test_a_seed_is_added_and_nothing_else_changes(own, more):
     text = f"random(like=dus(base=4), seed={own})"

@@ -16,7 +16,8 @@ TINY = replace(
     tokens_per_batch=256,
     probe_every=2,
     try_every=1000,
-    judged=(1, 0, 0),
+    judged=1,
+    judged_levels=(1,),
 )
 
 

@@ -47,12 +47,11 @@ def test_a_verdict_counts_the_problems_that_are_solved(vocabulary, level):
     assert str(found).endswith("3 of 4)")
 
 
-def test_the_commands_on_the_card_come_to_what_it_says(finished, tmp_path):
+def test_the_command_on_the_card_comes_to_what_it_says(finished, tmp_path):
     card = (finished / "model" / "README.md").read_text()
-    commands = [line for line in card.splitlines() if line.startswith("    dus eval")]
-    for command in commands:
-        known = command.replace("DIR/model", str(finished / "model")).replace("results/card", str(tmp_path / "again"))
-        assert main(shlex.split(known)[1:]) == 0
+    [command] = [line for line in card.splitlines() if line.startswith("    dus eval")]
+    known = command.replace("DIR/model", str(finished / "model")).replace("results/card", str(tmp_path / "again"))
+    assert main(shlex.split(known)[1:]) == 0
     outcomes = list(Store(tmp_path / "again").outcomes())
     assert {outcome.cell.questions for outcome in outcomes} == {f"{name}, level 1" for name in TASKS}
     for outcome in outcomes:

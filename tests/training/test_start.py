@@ -60,7 +60,9 @@ def test_a_run_begun_with_another_resumes_where_it_was(gone_on, tmp_path):
     shutil.copytree(gone_on, folder)
     shutil.rmtree(folder / "checkpoint-6")
     settings = replace(
-        chosen(folder, steps=None, decay=None, seed=None, tasks=None, size=None, resume=True), judged=(1, 0, 0)
+        chosen(folder, steps=None, decay=None, seed=None, tasks=None, size=None, resume=True),
+        judged=1,
+        judged_levels=(1,),
     )
     run.train(folder, settings, resume=True)
     ours, theirs = (load_file(path / "model/model.safetensors") for path in (folder, gone_on))

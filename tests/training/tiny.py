@@ -14,5 +14,6 @@ TINY = Settings(
     probe_every=3,
     try_every=6,
     tried=1,
-    judged=(3, 0, 0),
+    judged=3,
+    judged_levels=(1,),
 )

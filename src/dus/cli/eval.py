@@ -44,7 +44,10 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Problems a cell.", min=1, show_default=OF_PRESET)] = None,
     seed: Annotated[str | None, typer.Option(help="Seeds of what is drawn.", show_default=OF_PRESET)] = None,
-    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.0,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="0 takes the likeliest token.", show_default="0; 1 where likelihood is the score"),
+    ] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Room for an answer.", show_default="the task's")] = None,
     batch_size: Annotated[int, typer.Option(help="Problems decoded together.", min=1)] = 64,
     engine: Annotated[

@@ -79,7 +79,7 @@ def grid(
     caches: Sequence[str] = ("none",),
     eos: Sequence[str] = ("stop",),
     seeds: Sequence[int] = (0,),
-    temperature: float = 0.0,
+    temperature: float | None = None,
     max_new_tokens: int | None = None,
     batch_size: int = 64,
 ) -> list[Cell]:
@@ -91,7 +91,8 @@ def grid(
         asked: the questions, their names distinct.
         planners: their texts.
         block_lengths, caches, eos, seeds: what else varies.
-        temperature: of the draws of tokens.
+        temperature: of the draws of tokens; None is 1 where the score is a likelihood in nats, since the likeliest
+            tokens make dull passages that no source would write, and 0 elsewhere.
         max_new_tokens: in place of the room that the questions give an answer.
         batch_size: prompts decoded together.
 
@@ -105,17 +106,18 @@ def grid(
     for questions in asked:
         room = questions.max_new_tokens if max_new_tokens is None else max_new_tokens
         count = len(questions.prompts)
+        heat = temperature if temperature is not None else float(questions.unit == "nats")
         if not count:
             raise SweepError(f"{questions.name} has no prompts")
         base = Cell(questions.name, _digest(_asked(questions)), count, "", 1, room, batch_size=batch_size)
         for rule in map(parse, planners):
             for length, cache, end in ((b, c, e) for b in block_lengths for c in caches for e in eos):
                 kept = max(block_lengths) if _blockless(rule, block_lengths, cache, end) else length
-                for seed in seeds if temperature > 0 or draws(rule) else (0,):
-                    Settings(rule, room, kept, temperature=temperature, cache=cache, eos=end, seed=seed)
+                for seed in seeds if heat > 0 or draws(rule) else (0,):
+                    Settings(rule, room, kept, temperature=heat, cache=cache, eos=end, seed=seed)
                     rule.steps(kept)  # a schedule that was made for other blocks says so now
                     cell = replace(base, planner=str(rule), block_length=kept, cache=cache, eos=end)
-                    cells[replace(cell, temperature=temperature, seed=seed)] = None
+                    cells[replace(cell, temperature=heat, seed=seed)] = None
     return list(cells)
 
 

@@ -45,7 +45,7 @@ class Preset:
         asked: Sequence[Questions],
         *,
         caches: Sequence[str] = ("none",),
-        temperature: float = 0.0,
+        temperature: float | None = None,
         batch_size: int = 64,
     ) -> list[Cell]:
         """The cells of the preset, token by token first; see `cells.grid`.

@@ -61,7 +61,7 @@ shares).{scoring}
 
 The same by the package's own evaluation, which keeps every answer (without `--model` for the bundled model):
 
-{evaluations}
+    {evaluation}
 
 ## Data
 
@@ -128,7 +128,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
         sources=SOURCE_OF_TEXT if "text" in settings.tasks else "There is no outside text in them.",
         otherwise=_otherwise(settings, log),
         accuracies="\n".join(_row(verdict) for verdict in verdicts),
-        evaluations="\n".join(f"    {line}" for line in _evaluations(verdicts)),
+        evaluation=_evaluation(settings),
         tasks=_tasks(curriculum),
         equations=_equations(curriculum),
         steps=settings.steps,
@@ -179,20 +179,15 @@ def _row(verdict: Verdict) -> str:
     return f"| {verdict.task.name} | {verdict.level} | {verdict}{beside} |"
 
 
-def _evaluations(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """The commands that answer the same problems in the same way: one for each temperature and number of problems."""
-    alike: dict[tuple[bool, int], list[Verdict]] = {}
-    for verdict in verdicts:
-        alike.setdefault((verdict.task.unit == "nats", len(verdict.scores)), []).append(verdict)
-    for (drawn, problems), group in alike.items():
-        tasks = ",".join(dict.fromkeys(verdict.task.name for verdict in group))
-        levels = ",".join(dict.fromkeys(str(verdict.level) for verdict in group))
-        yield (
-            f"dus eval --model DIR/model --out results/card --task {tasks} --level {levels} --limit {problems} "
-            f"--block-length {BLOCK_LENGTH} --planner '{TOKEN_BY_TOKEN}'"
-            + " --temperature 1" * drawn
-            + " --confirm-run-unsafe-code" * any(verdict.task.runs_code for verdict in group)
-        )
+def _evaluation(settings: Settings) -> str:
+    """The command that answers the same problems in the same way."""
+    levels = ",".join(map(str, settings.judged_levels))
+    return (
+        f"dus eval --model DIR/model --out results/card --task {','.join(settings.tasks)} --level {levels} "
+        f"--limit {settings.judged} --block-length {BLOCK_LENGTH} --planner '{TOKEN_BY_TOKEN}'"
+        + " --confirm-run-unsafe-code"
+        * any(TASKS[task].runs_code for task in settings.tasks)
+    )
 
 
 def _tasks(curriculum: Curriculum) -> str:

@@ -19,7 +19,8 @@ SETTINGS = Settings(
     probe_every=140,
     try_every=1000,
     tried=1,
-    judged=(4, 0, 0),
+    judged=4,
+    judged_levels=(1,),
 )
 UNTRAINED_BOUND = 7.6  # ln 2048: all tokens equally likely
 

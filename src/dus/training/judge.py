@@ -12,7 +12,7 @@ from dus.evaluation.accuracy import TOKEN_BY_TOKEN, Accuracy
 from dus.evaluation.cells import grid
 from dus.evaluation.engine import Local, shards
 from dus.evaluation.questions import held_out
-from dus.tasks import LEVELS, TASKS, Task
+from dus.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     from dus.denoisers import Denoiser
@@ -43,15 +43,14 @@ class Verdict:
 def judge(model: Denoiser, task: Task, level: int, size: int) -> Verdict:
     """Answers the first `size` (at most 2,000) held-out problems of a level, as a sweep does, and scores them.
 
-    Greedily; but passages, whose score is their likelihood, are drawn at temperature 1: the likeliest tokens make dull
-    ones that no source would write. The programs that a model writes for a task that `runs_code` run in the sandbox.
+    Greedily; but passages, whose score is their likelihood, are drawn at temperature 1. The programs that a model
+    writes for a task that `runs_code` run in the sandbox.
     """
     questions = held_out(task, level, size)
     [cell] = grid(
         [questions],
         planners=[TOKEN_BY_TOKEN],
         block_lengths=[BLOCK_LENGTH],
-        temperature=1.0 if task.unit == "nats" else 0.0,
     )
     scores = {
         index: questions.score(index, answer.text)
@@ -61,9 +60,8 @@ def judge(model: Denoiser, task: Task, level: int, size: int) -> Verdict:
     return Verdict(task, level, tuple(score for _, score in sorted(scores.items())))
 
 
-def judge_all(model: Denoiser, tasks: Sequence[str], sizes: dict[int, int]) -> Iterator[Verdict]:
-    """The verdicts on some tasks, `sizes[level]` problems each; levels that `sizes` leaves out are not judged."""
+def judge_all(model: Denoiser, tasks: Sequence[str], levels: Sequence[int], size: int) -> Iterator[Verdict]:
+    """The verdicts on `size` problems of each of some levels of some tasks."""
     for task in tasks:
-        for level in LEVELS:
-            if level in sizes:
-                yield judge(model, TASKS[task], level, sizes[level])
+        for level in levels:
+            yield judge(model, TASKS[task], level, size)

@@ -111,7 +111,7 @@ class Trying(TrainerCallback):
         if state.global_step % self.every == 0:
             with self.run.average.swapped_into(self.run.model) as network:
                 model = export.as_checkpoint(network, self.tokenizer)
-            verdicts = judge_all(model, self.tasks, dict.fromkeys(LEVELS[:2], self.size))
+            verdicts = judge_all(model, self.tasks, LEVELS[:2], self.size)
             self.run.note({f"{verdict.task.name}_{verdict.level}": verdict.mean for verdict in verdicts})
 
 

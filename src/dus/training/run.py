@@ -117,16 +117,15 @@ def finish(folder: Path, settings: Settings, run: DenoiserTrainer) -> Path:
     from transformers import AutoTokenizer
 
     from dus.denoisers import load
-    from dus.tasks import LEVELS
     from dus.training import card, export, judge
 
     vocabulary = AutoTokenizer.from_pretrained(folder / "tokenizer")
     with run.average.swapped_into(run.model) as network:
         model = export.as_checkpoint(network, vocabulary)
-    sizes = {level: size for level, size in zip(LEVELS, settings.judged, strict=True) if size}
     with TemporaryDirectory() as scratch:  # the model is judged as it will be loaded
         export.save(model, Path(scratch) / "model", "")
-        verdicts = list(judge.judge_all(load(Path(scratch) / "model"), settings.tasks, sizes))
+        judged = load(Path(scratch) / "model")
+        verdicts = list(judge.judge_all(judged, settings.tasks, settings.judged_levels, settings.judged))
     text = card.write(folder, settings, model.model.num_parameters(), len(vocabulary), verdicts)
     export.save(model, folder / "model", text)
     return folder / "model"

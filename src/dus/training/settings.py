@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from dus.tasks import TASKS
+from dus.tasks import LEVELS, TASKS
 from dus.training.folder import newest_checkpoint
 from dus.training.model import SIZES, Size
 
@@ -27,8 +27,8 @@ class Settings:
     what is trained on, and what the tokenizer is learned from; `shares`, where there are any, are theirs in the tokens,
     relative to each other.
     `start` is the folder of the run whose averaged weights this one begins with, where they are not random.
-    Of each task, `judged[k]` held-out problems of level k + 1 are decoded at the end, and `tried` of levels 1 and 2
-    every `try_every` steps.
+    Of each task, `judged` held-out problems of each of the `judged_levels` are decoded at the end, and `tried` of
+    levels 1 and 2 every `try_every` steps.
     """
 
     steps: int = 10_000
@@ -47,7 +47,8 @@ class Settings:
     probe_every: int = 200
     try_every: int = 2000
     tried: int = 32
-    judged: tuple[int, int, int] = (500, 500, 200)
+    judged: int = 500
+    judged_levels: tuple[int, ...] = LEVELS
 
 
 def stored_settings(folder: Path) -> Settings:
@@ -60,7 +61,7 @@ def stored_settings(folder: Path) -> Settings:
 
 def of_fields(fields: Mapping[str, Any]) -> Settings:
     """The settings that `asdict` made `fields` of, read back from JSON."""
-    several = {name: tuple(fields[name]) for name in ("judged", "tasks", "shares") if name in fields}
+    several = {name: tuple(fields[name]) for name in ("judged_levels", "tasks", "shares") if name in fields}
     return Settings(**{**fields, **several, "size": Size(**fields["size"])})
 
 
