@@ -97,6 +97,20 @@ def test_checks_of_keys_and_values():
 
 
 @pytest.mark.parametrize(
+    ("case", "right", "wrong"),
+    [
+        ("upper", "CAT, HORSE AND ELEPHANT", "CAT, HORSE and ELEPHANT"),
+        ("title", "Cat, Horse, And Elephant.", "Cat, Horse, and Elephant."),
+        ("lower", "cat and horse and elephant", "cat AND horse and elephant"),
+    ],
+)
+def test_the_words_that_join_a_list_are_written_as_the_rest(case, right, wrong):
+    asked = json.dumps({"layout": "free", "checks": [["count", 3], ["from", "animal"], ["case", case]]})
+    assert holds(asked, right)
+    assert not holds(asked, wrong)
+
+
+@pytest.mark.parametrize(
     ("layout", "text", "parts"),
     [
         ("commas", "a, b,c", ["a", "b", "c"]), ("commas", "a, b.", ["a", "b"]), ("commas", "a\nb", None),

@@ -38,6 +38,7 @@ def test_a_checkpoint_killed_in_its_last_file_is_passed_over(finished, tmp_path,
     (folder / "checkpoint-6/trainer_state.json").write_text(state)
     with (folder / "log.jsonl").open("a") as log:
         log.write('{"step": 6, "lo')
+    shutil.copytree(finished / "checkpoint-6", folder / "checkpoint-kept")
     assert newest_checkpoint(folder) == folder / "checkpoint-3"
     run.train(folder, TINY, resume=True)
     assert [(e["step"], e.get("loss")) for e in journal.entries(folder)] == [
@@ -142,7 +143,7 @@ def test_saving_replaces_an_older_result_as_a_whole(finished, tmp_path):
     export.save(dus.denoisers.load(finished / "model", dtype="bfloat16"), folder, "a card")
     assert (folder / "README.md").read_text() == "a card"
     assert not (folder / "stale").exists()
-    assert not list(tmp_path.glob("*.partial"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_attention_goes_both_ways(finished):
@@ -206,6 +207,8 @@ def test_what_cannot_be_started_or_resumed_gets_a_sentence(finished, tmp_path):
     for shares in (["code=1", "text"], ["code=0", "text=1"], ["code=nan"], ["code=much"]):
         with pytest.raises(TrainingError, match="no task a share or all of them a positive number"):
             chosen(tmp_path, steps=None, decay=None, seed=None, tasks=shares, size=None, resume=False)
+    with pytest.raises(TrainingError, match="cannot fall for 20 of 10 steps"):
+        chosen(tmp_path, steps=10, decay=20, seed=None, tasks=None, size=None, resume=False)
     with pytest.raises(TrainingError, match="has tasks"):
         run.train(finished, replace(TINY, tasks=("code",)), resume=True)
 

@@ -59,5 +59,9 @@ def save(model: Checkpoint, folder: Path, card: str) -> None:
     (partial / "README.md").write_text(card, encoding="utf-8")
     for file in partial.iterdir():
         file.chmod(0o644)  # safetensors writes for the owner alone
-    shutil.rmtree(folder, ignore_errors=True)
+    former = folder.with_name(folder.name + ".former")
+    shutil.rmtree(former, ignore_errors=True)
+    if folder.exists():
+        folder.rename(former)
     partial.rename(folder)
+    shutil.rmtree(former, ignore_errors=True)

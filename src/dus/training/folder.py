@@ -8,8 +8,8 @@ from pathlib import Path
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end: the Trainer writes `trainer_state.json` last."""
-    done = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _whole(path)]
-    return max(done, key=step_of, default=None)
+    states = [path for path in folder.glob("checkpoint-*/trainer_state.json") if _number(path.parent).isdecimal()]
+    return max((path.parent for path in states if _whole(path)), key=step_of, default=None)
 
 
 def _whole(file: Path) -> bool:
@@ -21,4 +21,8 @@ def _whole(file: Path) -> bool:
 
 def step_of(checkpoint: Path) -> int:
     """The optimizer steps that were done when `checkpoint` was written."""
-    return int(checkpoint.name.rpartition("-")[2])
+    return int(_number(checkpoint))
+
+
+def _number(checkpoint: Path) -> str:
+    return checkpoint.name.removeprefix("checkpoint-")

@@ -140,7 +140,7 @@ def _arguments(folder: Path, settings: Settings) -> Any:
     import torch
     from transformers import TrainingArguments
 
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=settings.steps,
         per_device_train_batch_size=1,
@@ -158,3 +158,5 @@ def _arguments(folder: Path, settings: Settings) -> Any:
         disable_tqdm=not sys.stderr.isatty(),
         seed=settings.seed,
     )
+    arguments._n_gpu = 1  # a batch is whole and the network no `DataParallel`: of several GPUs the first
+    return arguments

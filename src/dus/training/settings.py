@@ -95,10 +95,16 @@ def chosen(
     names, shares = (settings.tasks, settings.shares) if tasks is None else _shares_of(tasks)
     if decay is None and steps is not None:
         decay = steps // 2 if settings.start is None else max(0, steps - settings.warmup)
+    steps = settings.steps if steps is None else steps
+    decay = settings.decay if decay is None else decay
+    if decay > steps:
+        raise TrainingError(
+            f"the learning rate cannot fall for {decay:,} of {steps:,} steps: a decay is at most the steps"
+        )
     return replace(
         settings,
-        steps=settings.steps if steps is None else steps,
-        decay=settings.decay if decay is None else decay,
+        steps=steps,
+        decay=decay,
         seed=settings.seed if seed is None else seed,
         tasks=names,
         shares=shares,

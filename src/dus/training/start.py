@@ -52,8 +52,10 @@ def begin(run: DenoiserTrainer, source: Path, vocabulary: PreTrainedTokenizerFas
     with torch.no_grad():
         for name, parameter in run.model.named_parameters():
             if name == EMBEDDING:
-                parameter.normal_(0.0, float(weights[name].std()), generator=torch.Generator().manual_seed(seed))
-                parameter[here] = weights[name][there]
+                drawn = torch.Generator().manual_seed(seed)
+                weight = torch.empty(parameter.shape).normal_(0.0, float(weights[name].std()), generator=drawn)
+                weight[here] = weights[name][there].to(weight.dtype)
+                parameter.copy_(weight)
             else:
                 parameter.copy_(weights[name])
             run.average.weights[name].copy_(parameter)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -23,10 +23,11 @@ LONGEST_ANSWER = 4000
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer taken apart: items, sentences or values, and the keys of the values where there are any."""
+    """An answer taken apart: items, sentences or values, the keys of the values, and the words that join the items."""
 
     parts: tuple[str, ...]
     keys: tuple[str, ...] = ()
+    joints: tuple[str, ...] = ()
 
 
 def _lines(body: str) -> list[str]:
@@ -58,7 +59,8 @@ def _free(body: str) -> Reply | None:
         return _numbered(body) or _bullets(body) or Reply(tuple(line.rstrip(",;.") for line in _lines(body)))
     between = r"\s*[,;]\s*(?:and\s+)?|\s+and\s+"
     listed = body.removesuffix(".").strip()
-    return Reply(tuple(re.split(between if re.search(between, listed, re.I) else r"\s+", listed, flags=re.I)))
+    parts = re.split(between if re.search(between, listed, re.I) else r"\s+", listed, flags=re.I)
+    return Reply(tuple(parts), joints=tuple(re.findall(r"\band\b", listed, re.I)))
 
 
 def _keyed(pairs: list[str], pattern: str) -> Reply | None:
@@ -99,7 +101,7 @@ def _all_words(reply: Reply) -> list[str]:
 
 
 def _case(reply: Reply, case: str) -> bool:
-    written = [word for part in reply.parts for word in re.findall(r"[A-Za-z]+", part)]
+    written = [word for part in reply.parts + reply.joints for word in re.findall(r"[A-Za-z]+", part)]
     wanted = {"upper": str.upper, "lower": str.lower, "title": str.capitalize}[case]
     return all(word == wanted(word) for word in written)
 
@@ -153,7 +155,7 @@ def read(specification: Mapping[str, Any], text: str) -> Reply | None:
         return reply
     if not all(re.fullmatch(r'"[^"]*"', part) for part in reply.parts):
         return None
-    return Reply(tuple(part[1:-1] for part in reply.parts), reply.keys)
+    return replace(reply, parts=tuple(part[1:-1] for part in reply.parts))
 
 
 def holds(specification: str, text: str) -> bool:
