@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from dus.evaluation import Store
 
@@ -74,6 +75,7 @@ def test_a_benchmark_from_a_folder(good, tmp_path, data):
         (["--workers", "2"], "--engine is local, or ray"),
         (["--task", "code"], "--confirm-run-unsafe-code"),
         (["--model", "./nowhere"], "./nowhere"),
+        (["--dtype", "int8"], "int8"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing_behind(dus, tmp_path, monkeypatch, arguments, word):
@@ -82,6 +84,34 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(dus, tmp_path, monkeypa
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert word in err
     assert not (tmp_path / "out").exists()
+
+
+def processor(monkeypatch, bfloat16):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": bfloat16}, raising=False)
+
+
+def test_the_type_that_auto_comes_down_to_is_recorded(dus, good, tmp_path, monkeypatch):
+    """Another processor, where it comes down to another one, does not go on with these answers."""
+    asked = ["eval", "--out", tmp_path, *SMALL, "--block-length", "8", "--device", "cpu"]
+    processor(monkeypatch, bfloat16=False)
+    good(*asked)
+    assert Store(tmp_path).record()["model"]["dtype"] == "float32"
+    processor(monkeypatch, bfloat16=True)
+    code, _, err = dus(*asked)
+    assert code == 2
+    assert "another model (dtype float32, not bfloat16)" in err
+    good(*asked, "--dtype", "float32")
+
+
+def test_a_folder_of_an_unknown_type_is_refused(dus, good, tmp_path):
+    asked = ["eval", "--out", tmp_path, *SMALL, "--block-length", "8", "--device", "cpu"]
+    good(*asked)
+    record = json.loads((tmp_path / "record.json").read_text())
+    record["model"]["dtype"] = "auto"
+    (tmp_path / "record.json").write_text(json.dumps(record))
+    code, _, err = dus(*asked)
+    assert code == 2
+    assert "another model (dtype auto, not " in err
 
 
 def test_another_models_folder_is_refused(dus, good, tmp_path, chat_checkpoint):

@@ -15,7 +15,7 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast, R
 import dus
 from dus.decoding import GenerationError
 from dus.denoisers import Checkpoint, Denoiser, DenoiserError, MaskedLM, load
-from dus.denoisers.load import _computes_bfloat16
+from dus.denoisers.load import _computes_bfloat16, type_name
 
 
 def edit(folder, **changes):
@@ -67,6 +67,16 @@ def test_dtypes(folder):
     assert denoiser.logits(torch.zeros(1, 3, dtype=torch.long), read=torch.arange(3)).dtype is torch.bfloat16
     for wrong in ("float33", "int8", torch.int64):
         assert "is not a floating type" in complaint(folder, dtype=wrong)
+
+
+def test_the_name_of_a_type_says_what_auto_comes_down_to(folder):
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert type_name("auto", cpu, folder) == str(load(folder, device="cpu").dtype).removeprefix("torch.")
+    assert type_name(torch.float16, gpu, folder) == type_name("half", cpu, folder) == "float16"
+    edit(folder, dtype=None, torch_dtype="bfloat16")
+    assert type_name("auto", gpu, folder) == "bfloat16"
+    edit(folder, torch_dtype=None)
+    assert type_name("auto", gpu, folder) == "auto"
 
 
 def test_devices(folder):

@@ -11,6 +11,7 @@ from dus.evaluation import Cell, SweepError, grid
 from dus.evaluation.cells import draws, seeded
 from dus.evaluation.presets import PRESETS, REPORT, preset
 from dus.planners import PlannerError, parse
+from dus.planners.levels import write_levels
 
 from .tiny import asked, tiny
 
@@ -136,6 +137,21 @@ def test_what_a_block_length_may_change_is_decoded_at_each(planner, settings):
 def test_what_cannot_be_meant_is_said_before_anything_is_decoded(settings, error, word):
     with pytest.raises(error, match=word):
         grid([asked()], **{"planners": ["dus"], "block_lengths": [8], **settings})
+
+
+@pytest.mark.parametrize("text", ["levels(file='{}')", "levels(file='{}') | deferred(threshold=0.3)"])
+def test_a_cell_holds_the_levels_of_a_file_and_not_its_name(tmp_path, text):
+    file = tmp_path / "levels.json"
+    found = []
+    for levels, groups in (([[0, 2], [1, 3]], "0 2/1 3"), ([[0, 1], [2, 3]], "0 1/2 3")):
+        write_levels(file, levels, {})
+        (cell,) = grid([asked()], planners=[text.format(file)], block_lengths=[4])
+        assert cell.planner == text.replace("file='{}'", f"groups='{groups}'")
+        assert cell == grid([asked()], planners=[cell.planner], block_lengths=[4])[0]
+        found.append(cell)
+    file.unlink()
+    assert found[0].name != found[1].name
+    assert found[0].rule != found[1].rule
 
 
 def test_questions_without_a_prompt_are_refused():

@@ -18,6 +18,8 @@ from dus.planners import registered
         ("dus | deferred(threshold=0.3)", "DUS, deferred 0.3"),
         ("eb(gamma=0.1) | spaced(gap=16)", "EB 0.1, gap 16"),
         ("left-to-right(like=dus)", "left-to-right"),
+        ("levels(groups='0 1/2 3 6/4 5 7')", "levels(groups='0 1/2 3 6/4 5 7')"),
+        ("levels(groups='0 8/2 10/4 12/6 14/1 3 5 7/9 11 13 15') | spaced(gap=4)", "levels 0 8/2 10/4 12/6 …, gap 4"),
         ("saber(n=4)", "saber(n=4)"),
         ("my-own(k=2)", "my-own(k=2)"),
     ],

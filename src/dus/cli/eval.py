@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -92,8 +93,10 @@ def evaluate(
     cells = chosen.cells(asked, caches=_words(cache), temperature=temperature, batch_size=batch_size)
     check_consent(asked, confirm_run_unsafe_code)
     store = Store(out)
-    with _engine(engine, workers, model, dtype, device, quantize) as able:
-        store.begin(_identity(model, dtype, quantize), _session(engine, workers))
+    _check_engine(engine, workers)
+    identity = _identity(model, dtype, None if _elsewhere(engine, device) else device, quantize)
+    with _engine(engine, workers, model, identity["dtype"], device, quantize) as able:
+        store.begin(identity, _session(engine, workers))
         with SweepBar(cells, store) as bar:
             outcomes = list(sweep(able, asked, cells, store, run_code=confirm_run_unsafe_code, tell=bar))
     _show(outcomes, out)
@@ -125,6 +128,16 @@ def _asked(
     return [benchmark(task, data_dir=data_dir, limit=limit, chat=bool(chat))]
 
 
+def _check_engine(engine: str, workers: int | None) -> None:
+    if engine != "ray" and (engine != "local" or workers is not None):
+        raise InputError("--engine is local, or ray, which takes --workers")
+
+
+def _elsewhere(engine: str, device: str) -> bool:
+    """Whether the model may be on devices that this machine does not have."""
+    return engine == "ray" and "RAY_ADDRESS" in os.environ and device != "cpu"
+
+
 def _engine(
     engine: str, workers: int | None, model: str | None, dtype: str, device: str, quantize: str | None
 ) -> AbstractContextManager[Engine]:
@@ -136,18 +149,19 @@ def _engine(
         from dus.integrations.ray import RayEngine
 
         return RayEngine(load, workers, gpus=0 if device == "cpu" else None)
-    if engine != "local" or workers is not None:
-        raise InputError("--engine is local, or ray, which takes --workers")
     return nullcontext(Local(load))
 
 
-def _identity(model: str | None, dtype: str, quantize: str | None) -> dict[str, Any]:
-    """What has to be the same of all answers in a folder."""
+def _identity(model: str | None, dtype: str, device: str | None, quantize: str | None) -> dict[str, Any]:
+    """What has to be the same of all answers in a folder; where nobody knows the device, `dtype` stays as it is."""
     from dus.denoisers.files import checkpoint_folder
+    from dus.denoisers.load import place_of, type_name
     from dus.evaluation.record import fingerprint
 
     folder = checkpoint_folder(model, None, code=False)
     name = f"{model or 'bundled'} ({quantize})" if quantize else model or "bundled"
+    if device is not None:
+        dtype = type_name(dtype, place_of(device), folder)
     found = {"name": name, "fingerprint": fingerprint(folder), "dtype": dtype}
     return found | {"quantize": quantize} if quantize else found
 

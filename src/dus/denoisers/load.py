@@ -153,6 +153,15 @@ def type_of(dtype: str | torch.dtype, target: torch.device) -> str | torch.dtype
     return named
 
 
+def type_name(dtype: str | torch.dtype, target: torch.device, folder: Path) -> str:
+    """The name of the type that `dtype` comes down to; "auto" stays where the checkpoint's config.json names none."""
+    found: object = type_of(dtype, target)
+    if found == "auto":
+        config = read_config(folder)
+        found = config.get("dtype") or config.get("torch_dtype")
+    return str(found).removeprefix("torch.") if isinstance(found, str | torch.dtype) else "auto"
+
+
 def _computes_bfloat16() -> bool:
     """Whether the processor has bfloat16 instructions; with emulated ones float32 is faster."""
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from dus.evaluation.questions import Questions
-from dus.planners import DUS, LeftToRight, Planner, Wrapper, parse
+from dus.planners import DUS, LeftToRight, Levels, Planner, Wrapper, parse
 from dus.planners.text import text_fields
 
 
@@ -25,7 +25,7 @@ class Cell:
         questions: the name of the questions.
         digest: of their prompts and of how an answer ends.
         problems: how many prompts.
-        planner: its text.
+        planner: its text, which names no file.
         block_length: positions of a block.
         max_new_tokens: room for an answer.
         cache: how much a step recomputes.
@@ -110,7 +110,7 @@ def grid(
         if not count:
             raise SweepError(f"{questions.name} has no prompts")
         base = Cell(questions.name, _digest(_asked(questions)), count, "", 1, room, batch_size=batch_size)
-        for rule in map(parse, planners):
+        for rule in (parse(str(self_contained(parse(text)))) for text in planners):
             for length, cache, end in ((b, c, e) for b in block_lengths for c in caches for e in eos):
                 kept = max(block_lengths) if _blockless(rule, block_lengths, cache, end) else length
                 for seed in seeds if heat > 0 or draws(rule) else (0,):
@@ -139,6 +139,15 @@ def seeded(planner: Planner, seed: int) -> Planner:
     if "seed" in values:
         values["seed"] += seed
     return type(planner)(**values)
+
+
+def self_contained(planner: Planner) -> Planner:
+    """The planner with the levels themselves in place of the file that they were read from."""
+    if isinstance(planner, Wrapper):
+        return replace(planner, inner=self_contained(planner.inner))  # type: ignore[type-var]
+    if isinstance(planner, Levels) and planner.file is not None:
+        return Levels(groups="/".join(" ".join(map(str, level)) for level in planner.levels))
+    return planner
 
 
 def _blockless(rule: Planner, block_lengths: Sequence[int], cache: str, eos: str) -> bool:

@@ -36,6 +36,7 @@ _SHORT = (  # what a legend has room for
     (r"^cb\(tau=([\d.e-]+)\)", r"CB \1"),
     (r"^([\w-]+)\(like=dus\)", r"\1"),
     (r"^([\w-]+)\(like=dus\(groups=residues\)\)", r"\1, equal counts"),
+    (r"^levels\(groups='([^']{16})[^']{8,}'\)", r"levels \1…"),
     (r" \| spaced\(gap=(\d+)\)", r", gap \1"),
     (r" \| deferred\(threshold=([\d.e-]+)\)", r", deferred \1"),
 )
