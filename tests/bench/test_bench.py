@@ -12,6 +12,7 @@ from dus.bench.machine import machine, peak_memory
 from dus.bench.measure import Bench, Setting
 from dus.bench.shapes import SHAPES, random_model
 from dus.bench.timing import Watched, WatchedPlanner, side_by_side
+from dus.decoding import GenerationError
 from dus.denoisers import DenoiserError
 from dus.planners import BlockState, Prediction, parse
 
@@ -62,9 +63,9 @@ def test_rows_may_take_different_numbers_of_calls(model, planner):
 
 
 def test_what_cannot_be_compared_or_does_not_fit_is_refused(model):
-    with pytest.raises(ValueError, match="saber takes tokens back"):
+    with pytest.raises(GenerationError, match="saber takes tokens back"):
         Bench(model, Setting(planner="saber", prompt=12, new=32, block_length=16)).run(["none"])
-    with pytest.raises(ValueError, match="more than the model's context of 4096"):
+    with pytest.raises(GenerationError, match="more than the model's context of 4096"):
         Bench(model, Setting(prompt=4000, new=128)).ways([], with_textbook=True)
 
 

@@ -109,6 +109,12 @@ def test_the_support_is_exactly_what_brute_force_keeps(logits, top_k, top_p, see
     assert likely <= found <= {token for token, share in enumerate(expected.tolist()) if share > 0}
 
 
+@given(top_k=st.integers(1, 5), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=20)
+def test_of_equal_tokens_too_no_more_than_top_k_are_drawn(top_k, seed):
+    assert len(set(draw([-9.0, *[2.0] * 5, -5.0], count=20, seed=seed, top_k=top_k).flatten().tolist())) == top_k
+
+
 def test_a_temperature_towards_zero_is_greedy():
     model, prompts = hashed(1, sharpness=4.0), torch.tensor([[2, 3], [4, 5]])
     greedy = dus.generate(model, prompts, max_new_tokens=32)

@@ -79,6 +79,11 @@ def test_what_likelihood_scores_is_drawn_and_the_rest_greedy_where_nothing_is_sa
     assert [cell.temperature for cell in told] == [0, 0]
 
 
+def test_no_temperature_has_a_sign():
+    names = {grid([asked()], planners=["dus"], block_lengths=[8], temperature=t)[0].name for t in (0, 0.0, -0.0, None)}
+    assert len(names) == 1
+
+
 @given(st.integers(-5, 5), st.integers(0, 9))
 def test_a_seed_is_added_and_nothing_else_changes(own, more):
     text = f"random(like=dus(base=4), seed={own})"

@@ -226,6 +226,14 @@ def test_another_models_folder_is_refused(tmp_path):
     assert len(store.record()["sessions"]) == 1
 
 
+def test_answers_of_nobody_knows_which_model_are_refused(tmp_path):
+    swept(tmp_path, "dus")
+    (tmp_path / "record.json").unlink()
+    with pytest.raises(SweepError, match=r"answers and no record of the model: name another folder"):
+        Store(tmp_path).begin({"name": "tiny"}, {})
+    assert not (tmp_path / "record.json").exists()
+
+
 def test_code_is_run_only_where_that_was_agreed_to(tmp_path):
     questions = asked(runs_code=True)
     cells = grid([questions], planners=["dus"], block_lengths=[4])

@@ -172,7 +172,7 @@ def test_where_dus_is_best_nothing_better_is_claimed():
         ([1], 16, {"calls": 4}, "start at 2"),
         ([], 16, {"calls": 4}, "start at 2"),
         ([8], 0, {"calls": 4}, "a token to generate"),
-        ([4, 8], 64, {"calls": 4}, "fewer than there are blocks"),
+        ([4, 8], 64, {"calls": 4}, "more blocks than calls"),
         ([4], 16, {"quality": -9.0}, "no schedule loses at most -9 nats a token; the least"),
         ([64], 64, {"calls": 4}, "take longer texts or shorter blocks"),
     ],

@@ -14,7 +14,7 @@ from torch import Tensor
 from dus.bench.machine import peak_memory
 from dus.bench.textbook import textbook
 from dus.bench.timing import Watched, WatchedPlanner, now, side_by_side
-from dus.decoding import Generation, generate
+from dus.decoding import Generation, GenerationError, generate
 from dus.denoisers import Checkpoint
 from dus.denoisers.quantized import weight_bytes
 from dus.planners import Planner, parse
@@ -68,13 +68,15 @@ class Bench:
         setting: what to generate.
 
     Raises:
-        ValueError: the canvas does not fit the model's context.
+        GenerationError: the canvas does not fit the model's context.
     """
 
     def __init__(self, model: Checkpoint, setting: Setting) -> None:
         most = model.max_length
         if most is not None and setting.prompt + setting.new > most:
-            raise ValueError(f"{setting.prompt} and {setting.new} tokens are more than the model's context of {most}")
+            raise GenerationError(
+                f"{setting.prompt} and {setting.new} tokens are more than the model's context of {most}"
+            )
         self.model, self.setting = model, setting
         drawn = torch.Generator().manual_seed(0)
         self.prompts = list(torch.randint(2, model.vocab_size, (setting.batch, setting.prompt), generator=drawn))
@@ -119,10 +121,12 @@ class Bench:
         """All ways, each run once.
 
         Raises:
-            ValueError: with the textbook loop under a planner that takes tokens back, which the loop does not.
+            GenerationError: with the textbook loop under a planner that takes tokens back, which the loop does not.
         """
         if with_textbook and parse(self.setting.planner).revises:
-            raise ValueError(f"{self.setting.planner} takes tokens back, the textbook loop does not: --no-textbook")
+            raise GenerationError(
+                f"{self.setting.planner} takes tokens back, the textbook loop does not: --no-textbook"
+            )
         ways = [Way("textbook", self.model, None)] if with_textbook else []
         ways += [Way(cache, self.model, cache) for cache in caches]
         ways += [Way(f"{cache}, {name}", form, cache) for name, form in (variants or {}).items() for cache in caches]

@@ -9,6 +9,7 @@ from typing import Any
 from dus.bench.measure import Bench, Setting
 from dus.bench.textbook import textbook
 from dus.bench.timing import Watched, side_by_side
+from dus.decoding import GenerationError
 from dus.denoisers import Checkpoint
 from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.planners import parse
@@ -34,7 +35,9 @@ def where_the_seconds_go(model: Checkpoint, setting: Setting, cache: str) -> dic
     """
     bench, rule = Bench(model, setting), parse(setting.planner)
     if rule.revises:
-        raise ValueError(f"{setting.planner} takes tokens back, which the textbook loop does not: name another planner")
+        raise GenerationError(
+            f"{setting.planner} takes tokens back, which the textbook loop does not: name another planner"
+        )
     slow = partial(textbook, model, bench.prompts, new=setting.new, block_length=setting.block_length)
     ways: dict[str, Any] = {
         "textbook, token by token": partial(slow, parse(TOKEN_BY_TOKEN)),

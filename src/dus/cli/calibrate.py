@@ -47,4 +47,4 @@ def calibrate(
     typer.echo(f"levels(file='{out}') with a block length of {best.chosen.block_length}, or without the file:")
     typer.echo(str(best.chosen.planner))
     if page is not None:
-        options.written_page(page, f"Levels for {found.name}", options.typed(context), report.page(best, out.name))
+        options.written_page(page, f"Levels for {found.name}", options.typed(context), report.page(best, str(out)))

@@ -70,8 +70,8 @@ class Sampler:
     def _drawn(self, logits: Tensor, draw: Tensor) -> Tensor:
         """Int64 `[N, R]`: tokens by inverting the distribution function at the draws."""
         if self.top_k is not None and self.top_k < logits.shape[-1]:
-            least = logits.topk(self.top_k, dim=-1).values[..., -1:]
-            logits = logits.masked_fill(logits < least, -torch.inf)
+            kept, index = logits.topk(self.top_k, dim=-1)
+            logits = torch.full_like(logits, -torch.inf).scatter_(-1, index, kept)
         probability = logits.softmax(dim=-1)
         if self.top_p is not None and self.top_p < 1:
             ordered, index = probability.sort(dim=-1, descending=True)

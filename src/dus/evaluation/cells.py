@@ -106,7 +106,7 @@ def grid(
     for questions in asked:
         room = questions.max_new_tokens if max_new_tokens is None else max_new_tokens
         count = len(questions.prompts)
-        heat = temperature if temperature is not None else float(questions.unit == "nats")
+        heat = float(questions.unit == "nats" if temperature is None else temperature) + 0.0  # no cell is at -0.0
         if not count:
             raise SweepError(f"{questions.name} has no prompts")
         base = Cell(questions.name, _digest(_asked(questions)), count, "", 1, room, batch_size=batch_size)

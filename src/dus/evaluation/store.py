@@ -53,13 +53,15 @@ class Store:
             session: the circumstances.
 
         Raises:
-            SweepError: where the folder holds another model's answers.
+            SweepError: where the folder holds another model's answers, or nobody knows whose.
         """
         record: dict[str, Any] = {"model": model, "sessions": []}
-        if (self.folder / "record.json").exists():
-            before = self.record()
-            if any(any(folder.glob("*")) for folder in (self.cells, self.shards)):
-                record = before
+        recorded = (self.folder / "record.json").exists()
+        before = self.record() if recorded else record
+        if any(self.cells.glob("*.jsonl")) or any(self.shards.glob("*.json")):
+            if not recorded:
+                raise SweepError(f"{self.folder} holds answers and no record of the model: name another folder")
+            record = before
         for key in sorted(model.keys() | record["model"].keys()):
             there, here = record["model"].get(key), model.get(key)
             if there != here:

@@ -106,6 +106,8 @@ def calibrate(
         raise TheoryError("a schedule is made for a number of calls or for a quality: give one of them")
     if min(block_lengths, default=0) < 2 or tokens < 1:
         raise TheoryError("block lengths start at 2, and there has to be a token to generate")
+    if calls is not None and calls * max(block_lengths) < tokens:
+        raise TheoryError(f"there are more blocks than calls ({calls}): longer blocks or more calls are needed")
     makers, judges = texts.split()
     measure = of_blocks(makers.blocks(model, max(block_lengths), seed=seed))
     known = pairs(measure, max(block_lengths))
@@ -120,8 +122,6 @@ def calibrate(
 def _chosen(options: list[Option], calls: int | None, quality: float | None) -> Option:
     """The option that loses least, or, where a quality is wanted, the one with the fewest calls that has it."""
     if calls is not None:
-        if not options:
-            raise TheoryError(f"{calls} calls are fewer than there are blocks: longer blocks or more calls are needed")
         return min(options, key=lambda option: option.loss.nats)
     good = [option for option in options if option.loss.nats <= (quality or 0.0)]
     if not good:
