@@ -243,3 +243,18 @@ def test_minus_infinity_for_some_tokens_is_a_token_that_is_never_written():
         got = dus.generate(constant(logits), ROW, planner=planner, max_new_tokens=32, temperature=5.0, seed=1)
         assert set(got.tokens[0].tolist()) == {2, 4}
         assert all(torch.isfinite(scores).all() for scores in (got.trace.confidence[0], got.trace.entropy[0]))
+
+
+@pytest.mark.parametrize("cfg_scale", [0.0, 0.5])
+@pytest.mark.parametrize("wrong", ["all positions", "more tokens", "one row"])
+def test_logits_of_another_shape_are_refused(wrong, cfg_scale):
+    class Wrong:
+        mask_token_id, vocab_size, eos_token_ids, max_length, tokenizer = MASK, 9, (), None, None
+
+        def logits(self, canvas, *, read, attention_mask=None, cache=None):
+            rows = 1 if wrong == "one row" else len(canvas)
+            positions = canvas.shape[1] if wrong == "all positions" else read.shape[-1]
+            return torch.zeros(rows, positions, 9 + (wrong == "more tokens"))
+
+    with pytest.raises(DenoiserError, match=r"gave logits of shape \(.*\) where \(.*\) were asked for"):
+        dus.generate(Wrong(), [[2, 3], [3, 2]], max_new_tokens=8, cfg_scale=cfg_scale)

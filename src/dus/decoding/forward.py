@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from dus.decoding.caches import KeptStates
 from dus.decoding.canvas import Canvas, send
 from dus.decoding.progress import positions
 from dus.decoding.settings import Settings
-from dus.denoisers import Denoiser
+from dus.denoisers import Denoiser, DenoiserError
 
 
 class Forward:
@@ -67,10 +68,10 @@ class Forward:
         mask = None if mask is None else mask[index]
         column = self.canvas.first + start + read
         if self.scale == 0:
-            return self.model.logits(tokens, read=column, attention_mask=mask, cache=cache)
+            return self._answered(tokens, read=column, attention_mask=mask, cache=cache)
         given = torch.ones_like(tokens, dtype=torch.bool)
         given[:, self.canvas.first :] = ~send(self.canvas.masked, tokens.device)[index]
-        both = self.model.logits(
+        both = self._answered(
             torch.cat([tokens, tokens.masked_fill(given, self.model.mask_token_id)]),
             read=column if column.dim() == 1 else torch.cat([column, column]),
             attention_mask=None if mask is None else torch.cat([mask, mask]),
@@ -79,6 +80,16 @@ class Forward:
         seeing, blind = both.float().chunk(2)
         guided = blind + (1 + self.scale) * (seeing - blind)
         return guided.masked_fill(seeing == -torch.inf, -torch.inf)  # what is impossible stays so, and is no NaN
+
+    def _answered(self, canvas: Tensor, *, read: Tensor, **others: Any) -> Tensor:
+        """The denoiser's logits, of the shape that its contract asks for."""
+        logits = self.model.logits(canvas, read=read, **others)
+        wanted = (len(canvas), read.shape[-1], self.model.vocab_size)
+        if logits.shape != wanted:
+            raise DenoiserError(
+                f"the denoiser gave logits of shape {tuple(logits.shape)} where {wanted} were asked for"
+            )
+        return logits
 
 
 @dataclass(frozen=True)
