@@ -22,10 +22,10 @@ def answer(pieces, step, **more):
     usual = {
         "prompt": "a prompt",
         "pieces": tuple(pieces),
-        "step": np.array(step),
+        "step": np.array(step, dtype=np.int64),
         "confidence": (np.arange(count) + 1) / (count + 1),
         "entropy": np.arange(count) / 4,
-        "calls": max(step) + 1,
+        "calls": max(step, default=-1) + 1,
         "useful": count,
     }
     return Answer(**{**usual, **more})

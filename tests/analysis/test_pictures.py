@@ -49,6 +49,12 @@ def test_the_same_pictures_come_out_the_same(runs, tmp_path):
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
 
 
+def test_an_answer_that_ends_where_it_begins_has_pictures(tmp_path):
+    run = Traced("dus", 4, (answer("", []), answer("abcd", [0, 1, 0, 1])))
+    report.write(tmp_path / "folder", [run], command="dus analyze …", errors=False, before_end=True)
+    assert "](" in (tmp_path / "folder/analysis.md").read_text(encoding="utf-8")
+
+
 def test_no_picture_of_no_pairs(tmp_path):
     assert not positions.distances(tmp_path / "x", [Traced("dus", 4, (answer("abcd", [3, 0, 2, 1]),))])
     assert list(tmp_path.iterdir()) == []

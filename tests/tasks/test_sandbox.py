@@ -126,3 +126,16 @@ def test_a_machine_without_a_sandbox_runs_nothing(broken, monkeypatch, request):
     request.addfinalizer(sandbox.check.cache_clear)
     with pytest.raises(SandboxError, match="sandbox"):
         passes("x = 1", "")
+
+
+@linux
+def test_where_no_process_can_be_started_that_is_said_and_nothing_stays_open(monkeypatch):
+    def refused(*_, **__):
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    sandbox.check()
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(sandbox.subprocess, "Popen", refused)
+    with pytest.raises(SandboxError, match=r"no process can be started .*temporarily unavailable"):
+        passes("x = 1", "")
+    assert len(os.listdir("/proc/self/fd")) == len(before)

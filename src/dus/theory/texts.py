@@ -94,7 +94,7 @@ class Texts:
         room = [len(row) - max(first, most_context) for row, first in zip(self.rows, self.firsts, strict=True)]
         return TheoryError(
             f"{found} of the {len(self)} texts have {length} tokens to mask behind {most_context} known ones; at least "
-            f"two are needed, and the longest has {max(0, *room)}: take longer texts or shorter blocks"
+            f"two are needed, and the longest leaves {max(0, *room)}: take longer texts or shorter blocks"
         )
 
 

@@ -42,7 +42,7 @@ def film(path: Path, runs: Sequence[Traced]) -> Path:
     """
     layouts = [_laid_out(words(run)) for run in runs]
     last = max(run.answers[0].steps for run in runs)
-    stride = -(-last // MOST_FRAMES)
+    stride = max(1, -(-last // MOST_FRAMES))
     moments = [*range(0, last, stride), last]
     frames = [_frame(runs, layouts, now) for now in moments]
     images = _reduced(frames)

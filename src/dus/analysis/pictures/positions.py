@@ -28,7 +28,7 @@ def positions(path: Path, runs: Sequence[Traced]) -> None:
         for axis, run in zip(axes, runs, strict=True):
             answer = run.answers[0]
             written = np.flatnonzero(answer.step >= 0)
-            size = float(np.clip(1100 / longest, 5, 22))
+            size = float(np.clip(1100 / max(longest, 1), 5, 22))
             axis.scatter(written, answer.step[written] + 1, s=size, color=ink[run.planner], linewidths=0)
             axis.axvspan(answer.useful - 0.5, longest - 0.5, color="#F3F3F3", zorder=-1, linewidth=0)
             block_lines(axis, longest, run.block_length)

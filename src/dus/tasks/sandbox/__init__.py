@@ -143,17 +143,22 @@ def _started(
     with tempfile.TemporaryFile() as given:
         given.write(program + token)
         given.seek(0)
-        child = subprocess.Popen(
-            [sys.executable, "-s", "-S", "-B", "-X", "utf8", jail.__file__, *settings],
-            stdin=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env={"PYTHONHASHSEED": "0"},  # the same program, the same verdict
-            pass_fds=(told,),
-            start_new_session=True,
-        )
-    os.close(told)
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-s", "-S", "-B", "-X", "utf8", jail.__file__, *settings],
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={"PYTHONHASHSEED": "0"},  # the same program, the same verdict
+                pass_fds=(told,),
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(report)
+            raise SandboxError(f"no process can be started to run a program in: {error}") from error
+        finally:
+            os.close(told)
     try:
         with child:
             try:
