@@ -101,7 +101,7 @@ def test_bad_input(source, spacings, sizes, part):
 
 
 def test_texts_that_are_too_short_are_told(source):
-    with pytest.raises(TheoryError, match=r"0 of the 4 texts have 30 tokens to mask behind 0 known ones.* has 18"):
+    with pytest.raises(TheoryError, match=r"0 of the 4 texts have 30 tokens to mask behind 0 known ones.* leaves 18"):
         gaps(MarkovDenoiser(source), texts_of(source, 4), [15])
 
 
