@@ -6,6 +6,7 @@ pages=docs/results
 shape="--shape llada-8b --scale 0.17"
 
 dus bench --repeats 5 --page $pages/speed-bundled.md
+dus bench --batch 64 --prompt 64 --new 64 --repeats 5 --page $pages/batch-bundled.md
 dus bench $shape --repeats 5 --page $pages/speed.md
 dus bench $shape --dtype float32 --repeats 3 --page $pages/speed-float32.md
 dus bench $shape --planner 'eb(gamma=1) | spaced(gap=8)' --no-textbook --cache none,dual,touched --repeats 3 \

@@ -59,7 +59,8 @@ shares).{scoring}
 | --- | --- | --- |
 {accuracies}
 
-The same by the package's own evaluation, which keeps every answer (without `--model` for the bundled model):
+The same by the package's own evaluation, which keeps every answer (without `--model` for the bundled model, with
+`--model bundled-dream` for its twin):
 
     {evaluation}
 
@@ -182,11 +183,10 @@ def _row(verdict: Verdict) -> str:
 def _evaluation(settings: Settings) -> str:
     """The command that answers the same problems in the same way."""
     levels = ",".join(map(str, settings.judged_levels))
+    consent = " --confirm-run-unsafe-code" * any(TASKS[task].runs_code for task in settings.tasks)
     return (
         f"dus eval --model DIR/model --out results/card --task {','.join(settings.tasks)} --level {levels} "
-        f"--limit {settings.judged} --block-length {BLOCK_LENGTH} --planner '{TOKEN_BY_TOKEN}'"
-        + " --confirm-run-unsafe-code"
-        * any(TASKS[task].runs_code for task in settings.tasks)
+        f"--limit {settings.judged} --block-length {BLOCK_LENGTH} --planner '{TOKEN_BY_TOKEN}'{consent}"
     )
 
 

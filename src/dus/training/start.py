@@ -54,7 +54,7 @@ def begin(run: DenoiserTrainer, source: Path, vocabulary: PreTrainedTokenizerFas
             if name == EMBEDDING:
                 drawn = torch.Generator().manual_seed(seed)
                 weight = torch.empty(parameter.shape).normal_(0.0, float(weights[name].std()), generator=drawn)
-                weight[here] = weights[name][there].to(weight.dtype)
+                weight[here] = weights[name][there]
                 parameter.copy_(weight)
             else:
                 parameter.copy_(weights[name])

@@ -137,12 +137,12 @@ def _started(
     program: bytes, token: bytes, folder: str, seconds: int, memory: int
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The process, and the descriptor where it reports; it is dead afterwards."""
-    report, told = os.pipe()
     where = folder if _writable() else ""
-    settings = [str(told), str(seconds), str(memory), where, str(len(program))]
     with tempfile.TemporaryFile() as given:
         given.write(program + token)
         given.seek(0)
+        report, told = os.pipe()
+        settings = [str(told), str(seconds), str(memory), where, str(len(program))]
         try:
             child = subprocess.Popen(
                 [sys.executable, "-s", "-S", "-B", "-X", "utf8", jail.__file__, *settings],
