@@ -123,7 +123,7 @@ def test_what_is_refused(bad, tmp_path):
 
 
 def test_a_missing_matplotlib_is_told_before_the_work(bad, monkeypatch, tmp_path):
-    monkeypatch.setattr("dus.analysis.pictures.style.find_spec", lambda _: None)
+    monkeypatch.setattr("dus.writing.style.find_spec", lambda _: None)
     assert "dus[plots]" in bad("hello", "--out", tmp_path)
 
 

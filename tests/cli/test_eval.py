@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from dus.evaluation import Store
+from dus.evaluation.store import Store
 
 SMALL = ["--limit", 3, "--max-new-tokens", 8, "--planner", "dus", "--planner", "random(like=dus)"]
 GSM8K = [

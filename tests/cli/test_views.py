@@ -6,8 +6,8 @@ import re
 import pytest
 import torch
 
-from dus.analysis.pieces import pieces
 from dus.cli.colours import block_steps, coloured, legend, step_style
+from dus.lab.analysis.pieces import pieces
 from dus.planners import parse, registered
 
 from .conftest import byte_tokenizer

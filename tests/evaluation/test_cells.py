@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dus.decoding import GenerationError, generate
-from dus.evaluation import Cell, SweepError, grid
-from dus.evaluation.cells import draws, seeded
+from dus.evaluation.cells import Cell, SweepError, draws, grid, seeded
 from dus.evaluation.presets import PRESETS, REPORT, preset
 from dus.planners import PlannerError, parse
 from dus.planners.levels import write_levels

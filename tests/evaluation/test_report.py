@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dus.evaluation import SweepError
+from dus.evaluation.cells import SweepError
 from dus.evaluation.report import figures, write
 from dus.evaluation.report.results import sections
 from dus.evaluation.report.tables import accuracy, contests, spacing

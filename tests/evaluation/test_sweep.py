@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from dus.analysis.spacing import spacing
 from dus.decoding import generate
-from dus.evaluation import Local, Store, SweepError, grid, sweep
-from dus.evaluation.engine import decode, shards
+from dus.evaluation.cells import SweepError, grid
+from dus.evaluation.engine import Local, decode, shards
+from dus.evaluation.spacing import spacing
+from dus.evaluation.store import Store
+from dus.evaluation.sweep import sweep
 
 from .tiny import Counting, asked, swept, tiny
 
@@ -113,7 +115,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import tiny
-from dus.evaluation import Local
+from dus.evaluation.engine import Local
 
 class Killed(tiny.Counting):
     def answers(self, shards):

@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass
 import torch
 
 from dus.denoisers import from_callable
-from dus.evaluation import Cell, Local, Outcome, Store, grid, sweep
+from dus.evaluation.cells import Cell, grid
+from dus.evaluation.engine import Local
 from dus.evaluation.report.results import sections
+from dus.evaluation.store import Outcome, Store
+from dus.evaluation.sweep import sweep
 
 MASK, END, LETTERS = 0, 1, "abcdefghij"
 

@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from dus.denoisers import DenoiserError, load
-from dus.evaluation import Local, Store, grid, held_out, sweep
-from dus.evaluation.engine import shards
+from dus.evaluation.cells import grid
+from dus.evaluation.engine import Local, shards
+from dus.evaluation.questions import held_out
+from dus.evaluation.store import Store
+from dus.evaluation.sweep import sweep
+from dus.evaluation.tasks import get
 from dus.integrations.ray import LIVES, RayEngine, RayError, _result
-from dus.tasks import get
 
 ray = pytest.importorskip("ray")
 

@@ -76,7 +76,7 @@ def draw(path: Path, growth: dict[str, Any]) -> None:
         path: without a suffix.
         growth: of `grow`.
     """
-    from dus.analysis.pictures.style import tiles
+    from dus.writing.style import tiles
 
     panels = [("seconds", "seconds of a generation"), ("memory", "memory over the weights (MB)")]
     known = all(line["memory"] is not None for point in growth["points"] for line in point["lines"])
@@ -91,7 +91,7 @@ def _curves(axis: Axes, growth: dict[str, Any], quantity: str) -> None:
     """One quantity of each way."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    from dus.analysis.pictures.style import colours
+    from dus.writing.style import colours
 
     values = [point["value"] for point in growth["points"]]
     names = [line["name"] for line in growth["points"][0]["lines"]]

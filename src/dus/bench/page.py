@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dus.bench.growth import LABELS
 from dus.bench.seconds import table as split_table
+from dus.writing.tables import markdown
 
 NOTES = """*faster*: over the first line. *first block*: seconds until it is written. *over floor*: over the same
 denoiser calls with nothing around them. *denoiser*, *planner*, *rest*: shares of the time of one run that is watched;
@@ -99,7 +100,7 @@ def _table(lines: Sequence[dict[str, Any]]) -> str:
         rows.append(
             [f"`{line['name']}`", *timed, *inside, *sizes, _megabytes(line["memory"]), f"{line['agreement']:.0%}"]
         )
-    return _markdown(heads, rows)
+    return markdown(heads, rows)
 
 
 def _growth_table(growth: dict[str, Any]) -> str:
@@ -110,13 +111,8 @@ def _growth_table(growth: dict[str, Any]) -> str:
         + [f"{line['seconds']:.3f} s ({_megabytes(line['memory'])} MB)" for line in point["lines"]]
         for point in growth["points"]
     ]
-    return _markdown([LABELS[growth["axis"]], *names], rows)
+    return markdown([LABELS[growth["axis"]], *names], rows)
 
 
 def _megabytes(count: int | None) -> str:
     return "?" if count is None else f"{count / 1e6:.0f}"
-
-
-def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

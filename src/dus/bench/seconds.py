@@ -13,6 +13,7 @@ from dus.decoding import GenerationError
 from dus.denoisers import Checkpoint
 from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.planners import parse
+from dus.writing.tables import markdown
 
 ORDERS = ("dus(order=fine-to-coarse)", "dus(order=random)", "left-to-right(like=dus)")
 
@@ -65,7 +66,7 @@ def where_the_seconds_go(model: Checkpoint, setting: Setting, cache: str) -> dic
 
 def table(found: dict[str, Any]) -> str:
     """The split as Markdown: a line a change, then the rest over the bare forwards, then the other orders."""
-    rows = [("", "calls", "seconds", "factor"), ("---", "---:", "---:", "---:")]
+    rows = []
     for line in found["changes"]:
         factor = f"{line['factor']:.2f}×" if "factor" in line else ""
         rows.append((line["name"], str(line["calls"]), f"{line['seconds']:.3f}", factor))
@@ -73,4 +74,4 @@ def table(found: dict[str, Any]) -> str:
     rows.append(("**whole speed-up**", "", "", f"**{first / last:.1f}×**"))
     rows.append(("bare forwards of the last line", "", f"{found['floor']:.3f}", f"rest: {last / found['floor']:.3f}×"))
     rows += [(f"`{line['name']}`", "", f"{line['seconds']:.3f}", "") for line in found["orders"]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(["", "calls", "seconds", "factor"], rows)

@@ -17,10 +17,10 @@ from dus.cli import InputError, options
 from dus.cli.prompts import Prompt, read_prompts, to_rows
 
 if TYPE_CHECKING:
-    from dus.analysis.tables import Table
-    from dus.analysis.traced import Traced
     from dus.denoisers import MaskedLM
-    from dus.tasks import Problem, Task
+    from dus.evaluation.tasks import Problem, Task
+    from dus.lab.analysis.tables import Table
+    from dus.lab.analysis.traced import Traced
 
 USUAL = ["dus", "confidence(like=dus)", "confidence(per_step=1)"]
 
@@ -67,7 +67,7 @@ def analyze(
     if (source is None) == (task is None):
         raise InputError("name what to analyse: either a prompt, a file of traces or a folder of results, or --task")
     if out is not None:
-        from dus.analysis.pictures.style import require_matplotlib
+        from dus.writing.style import require_matplotlib
 
         require_matplotlib()
 
@@ -114,7 +114,7 @@ class _Questions:
     @property
     def checkable(self) -> bool:
         """Whether every prompt has a worked solution in equations."""
-        from dus.analysis.errors import equations
+        from dus.lab.analysis.errors import equations
 
         return bool(self.problems) and all(equations(problem.solution) for problem in self.problems)
 
@@ -139,7 +139,7 @@ def _lengths(text: str) -> list[int]:
 
 
 def _problems(name: str, level: int, limit: int) -> _Questions:
-    from dus.tasks import get
+    from dus.evaluation.tasks import get
 
     task = get(name)
     problems = task.held_out(level, 500 if limit <= 500 else 2000)[:limit]
@@ -172,7 +172,7 @@ def _answered(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from dus.analysis.fresh import traced
+    from dus.lab.analysis.fresh import traced
 
     columns = (TextColumn("planners"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     runs = []
@@ -196,8 +196,8 @@ def _existing(source: str | None) -> Path | None:
 
 def _read(path: Path, load: Callable[[], MaskedLM], name: str) -> list[Traced] | None:
     """The traces in a file, their text read where they hold only token ids; None where it is no such file."""
-    from dus.analysis.files import is_trace, spelled
-    from dus.analysis.files import load as load_traces
+    from dus.lab.analysis.files import is_trace, spelled
+    from dus.lab.analysis.files import load as load_traces
 
     if not is_trace(path):
         return None
@@ -210,7 +210,7 @@ def _read(path: Path, load: Callable[[], MaskedLM], name: str) -> list[Traced] |
 
 def _tell(runs: list[Traced], out: Path | None, *, errors: bool, before_end: bool) -> None:
     """Print the tables, and write the folder."""
-    from dus.analysis import report
+    from dus.lab.analysis import report
 
     tables = report.tables(runs, errors=errors, before_end=before_end)
     if out is not None:
@@ -221,9 +221,9 @@ def _tell(runs: list[Traced], out: Path | None, *, errors: bool, before_end: boo
 
 def _tell_results(folder: Path, out: Path | None) -> None:
     """The same table from what a sweep counted, a section for each thing that its cells differ in besides."""
-    from dus.analysis import report
-    from dus.analysis.summary import Summary, counted
     from dus.evaluation.store import Store
+    from dus.lab.analysis import report
+    from dus.lab.analysis.summary import Summary, counted
 
     store = Store(folder)
     store.record()

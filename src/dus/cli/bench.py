@@ -71,7 +71,7 @@ def bench(
         raise InputError("--split takes one model, one size and one --cache, and no --growth")
     sizes = _sizes({"batch": batch, "prompt": prompt, "new": new, "block": block_length}, growing)
     if growing and page is not None:
-        from dus.analysis.pictures.style import require_matplotlib
+        from dus.writing.style import require_matplotlib
 
         require_matplotlib()  # before the minutes that the curves take
     if threads is not None:

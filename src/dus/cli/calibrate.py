@@ -35,8 +35,8 @@ def calibrate(
     Half of the texts say how much any two known tokens of a block tell of every other; from that the levels follow.
     The other half say what they lose, beside DUS and groups of neighbours. The planner levels(file='FILE') runs them.
     """
-    from dus.theory.calibrate import calibrate as calibrated
-    from dus.theory.report import calibration as report
+    from dus.lab.theory.calibrate import calibrate as calibrated
+    from dus.lab.theory.report import calibration as report
 
     options.check_targets(out, page)
     lengths = options.numbers("--block-length", block_length, 2)

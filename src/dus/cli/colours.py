@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.style import Style
 from rich.text import Text
 
-from dus.analysis.pieces import pieces
+from dus.lab.analysis.pieces import pieces
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -69,7 +69,7 @@ def compare(
     """
     from dus.cli import InputError
     from dus.decoding import Settings
-    from dus.evaluation import TOKEN_BY_TOKEN
+    from dus.evaluation.accuracy import TOKEN_BY_TOKEN
     from dus.planners import parse
 
     prompts = read_prompts(prompt)

@@ -57,7 +57,7 @@ def demo(
 
     from dus.cli.loading import load_model
     from dus.evaluation.questions import held_out
-    from dus.tasks import get
+    from dus.evaluation.tasks import get
 
     denoiser = load_model(model, dtype=dtype, device=device)
     console = Console(highlight=False)

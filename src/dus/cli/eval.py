@@ -19,8 +19,10 @@ from dus.cli import InputError
 from dus.cli.options import Device, Dtype, Model, Quantize
 
 if TYPE_CHECKING:
-    from dus.evaluation import Engine, Outcome, Questions
+    from dus.evaluation.engine import Engine
     from dus.evaluation.presets import Preset
+    from dus.evaluation.questions import Questions
+    from dus.evaluation.store import Outcome
 
 OF_PRESET = "the preset's"
 
@@ -74,9 +76,9 @@ def evaluate(
     `dus report OUT` makes the tables and pictures.
     """
     from dus.cli.sweep_bar import SweepBar
-    from dus.evaluation import Store, sweep
     from dus.evaluation.presets import preset as named
-    from dus.evaluation.sweep import check_consent
+    from dus.evaluation.store import Store
+    from dus.evaluation.sweep import check_consent, sweep
 
     given: dict[str, Any] = {
         "levels": _numbers("--level", level),
@@ -117,8 +119,8 @@ def _asked(
     task: str, chosen: Preset, limit: int | None, data_dir: Path | None, chat: bool | None
 ) -> Sequence[Questions]:
     """A task of our own at each level; or a benchmark, the whole of it where no limit was given."""
-    from dus.evaluation import held_out
-    from dus.tasks import TASKS, get
+    from dus.evaluation.questions import held_out
+    from dus.evaluation.tasks import TASKS, get
 
     if task in TASKS or find_spec("lm_eval") is None:
         asked = [held_out(get(task), level, chosen.limit) for level in chosen.levels]
@@ -142,7 +144,7 @@ def _engine(
     engine: str, workers: int | None, model: str | None, dtype: str, device: str, quantize: str | None
 ) -> AbstractContextManager[Engine]:
     from dus.cli.loading import load_model
-    from dus.evaluation import Local
+    from dus.evaluation.engine import Local
 
     load = partial(load_model, model, dtype=dtype, device=device, quantize=quantize)
     if engine == "ray":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dus.cli import InputError
+from dus.writing import files
 
 if TYPE_CHECKING:
     from dus.cli.prompts import Prompt
@@ -53,10 +54,5 @@ def replacing(path: Path) -> Iterator[TextIO]:
     """
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: " + ("it is a folder" if path.is_dir() else "there is no folder"))
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        yield file

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from dus.evaluation import Cell, Store
+    from dus.evaluation.cells import Cell
     from dus.evaluation.engine import Shard
+    from dus.evaluation.store import Store
 
 MEMORY = 3600.0
 """Seconds of the past that the estimate is made from: a shard of a large model takes minutes."""

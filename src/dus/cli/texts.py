@@ -13,8 +13,8 @@ from dus.cli.output import replacing
 
 if TYPE_CHECKING:
     from dus.denoisers import Denoiser
-    from dus.theory import Source
-    from dus.theory.texts import Texts
+    from dus.lab.theory import Source
+    from dus.lab.theory.texts import Texts
 
 KNOWN_OF_SOURCE, KNOWN_OF_FILE = 8, 32
 """Known tokens before a block, on sources and in plain text files, where nothing else says how many."""
@@ -60,8 +60,8 @@ def measured(context: typer.Context, *, length: int, known: int | None = None) -
     if asked["kind"] is not None:
         return _of_source(asked, KNOWN_OF_SOURCE if known is None else known, length)
     from dus.cli.loading import load_model
-    from dus.tasks import TASKS
-    from dus.theory.texts import from_file, from_task
+    from dus.evaluation.tasks import TASKS
+    from dus.lab.theory.texts import from_file, from_task
 
     model, task, count = asked["model"], asked["task"], asked["texts"]
     if task not in TASKS and not Path(task).is_file():
@@ -75,9 +75,9 @@ def measured(context: typer.Context, *, length: int, known: int | None = None) -
 
 
 def _of_source(asked: dict[str, Any], known: int, length: int) -> Measured:
-    from dus.theory import MarkovDenoiser
-    from dus.theory.kinds import FAR, KINDS
-    from dus.theory.texts import from_source
+    from dus.lab.theory import MarkovDenoiser
+    from dus.lab.theory.kinds import FAR, KINDS
+    from dus.lab.theory.texts import from_source
 
     kind, rate, seed = asked["kind"], asked["rate"], asked["seed"]
     if asked["model"] is not None:

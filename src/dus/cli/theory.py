@@ -18,7 +18,7 @@ def report(
     quick: Annotated[bool, typer.Option(help="Small settings: seconds, to see that it runs.")] = False,
 ) -> None:
     """Measure schedules on Markov chains, and write a page with tables and pictures."""
-    from dus.theory.report import FULL, QUICK, write
+    from dus.lab.theory.report import FULL, QUICK, write
 
     page = write(out, QUICK if quick else FULL, tell=lambda study: typer.echo(f"{study} …", err=True))
     typer.echo(str(page))
@@ -34,8 +34,8 @@ def best(
     planner: Annotated[str, typer.Option(help="A planner whose positions are known beforehand, to compare.")] = "dus",
 ) -> None:
     """Find the schedule that loses least on a source, next to a planner's."""
-    from dus.theory import TheoryError, all_entropies, best_schedules, divergence, schedule_of
-    from dus.theory.kinds import KINDS
+    from dus.lab.theory import TheoryError, all_entropies, best_schedules, divergence, schedule_of
+    from dus.lab.theory.kinds import KINDS
 
     if kind not in KINDS:
         raise TheoryError(f"no source is called {kind!r}; known are {'; '.join(KINDS)}")

@@ -38,9 +38,9 @@ def gap(
     conditionals; what drawing the group at once loses against drawing it one by one; and whether that falls
     exponentially with the spacing.
     """
-    from dus.theory.gap import exact_gap, gaps
-    from dus.theory.report import gap as report
-    from dus.theory.report.figures import require_matplotlib
+    from dus.lab.theory.gap import exact_gap, gaps
+    from dus.lab.theory.report import gap as report
+    from dus.lab.theory.report.figures import require_matplotlib
 
     options.check_targets(page)
     if page is not None:
@@ -102,10 +102,10 @@ def long(
     The blocks are the same for all contexts. With --turns, problems are also answered behind other problems, solved.
     """
     from dus.cli import InputError
-    from dus.tasks import get
-    from dus.theory.long import answers, contexts, preceded
-    from dus.theory.report import long as report
-    from dus.theory.report.figures import require_matplotlib
+    from dus.evaluation.tasks import get
+    from dus.lab.theory.long import answers, contexts, preceded
+    from dus.lab.theory.report import long as report
+    from dus.lab.theory.report.figures import require_matplotlib
 
     options.check_targets(page)
     if page is not None:
@@ -146,8 +146,8 @@ def order(
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to this Markdown file.")] = None,
 ) -> None:
     """Measure what DUS's groups lose in one order and another, beside groups of neighbours and random ones."""
-    from dus.theory.order import orders
-    from dus.theory.report import order as report
+    from dus.lab.theory.order import orders
+    from dus.lab.theory.report import order as report
 
     options.check_targets(page)
     lengths = options.numbers("--block-length", block_length, 2)
@@ -177,9 +177,9 @@ def blocks(
 ) -> None:
     """Count right answers with block lengths chosen for each sequence, beside fixed ones at as many calls."""
     from dus.cli.loading import load_model
-    from dus.tasks import get
-    from dus.theory.lengths import tried
-    from dus.theory.report import lengths as report
+    from dus.evaluation.tasks import get
+    from dus.lab.theory.lengths import tried
+    from dus.lab.theory.report import lengths as report
 
     options.check_targets(page)
     fixed, bounds = options.numbers("--block-length", block_length, 1), options.numbers("--bits", bits, 0)

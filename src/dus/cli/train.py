@@ -46,9 +46,9 @@ def train(
     Now and then it answers problems; programs that it writes for `code` run in the sandbox. A run ends early with a
     short decay: `--resume --steps NOW+800 --decay 800`.
     """
-    from dus.training import check as checking
-    from dus.training import run
-    from dus.training.settings import chosen
+    from dus.lab.training import check as checking
+    from dus.lab.training import run
+    from dus.lab.training.settings import chosen
 
     if check:
         with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dus.analysis.intervals import wilson
+from dus.evaluation.intervals import wilson
 
 TOKEN_BY_TOKEN = "confidence(per_step=1)"
 

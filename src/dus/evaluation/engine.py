@@ -50,7 +50,7 @@ class Answer:
         nfe: denoiser calls.
         useful: tokens before the end token or stop string.
         written: tokens in all.
-        distance, pairs, isolated, unmasked: the row's counts of `dus.analysis.spacing`.
+        distance, pairs, isolated, unmasked: the row's counts of `dus.evaluation.spacing`.
     """
 
     text: str
@@ -144,8 +144,8 @@ def decode(model: Denoiser, shard: Shard, *, max_new_tokens: int | None = None) 
     Raises:
         GenerationError: as `dus.generate`.
     """
-    from dus.analysis.spacing import padded, spacing
     from dus.decoding import generate
+    from dus.evaluation.spacing import padded, spacing
 
     cell = shard.cell
     began = time.perf_counter()

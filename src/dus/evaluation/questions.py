@@ -1,12 +1,11 @@
-"""What an evaluation asks: prompts with a score for each answer, whether they come from `dus.tasks` or elsewhere."""
+"""What an evaluation asks: prompts with a score for each answer, from `dus.lab.tasks` or elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from dus.tasks import HELD_OUT_SIZES, Problem, Task, TaskError
-from dus.tasks.base import Unit
+from dus.evaluation.tasks import HELD_OUT_SIZES, Problem, Task, TaskError, Unit
 
 
 class Questions(Protocol):
@@ -54,7 +53,7 @@ class Questions(Protocol):
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out problems of one level of a task of `dus.tasks`, as `Questions`."""
+    """Held-out problems of one level of a task of `dus.lab.tasks`, as `Questions`."""
 
     task: Task
     level: int

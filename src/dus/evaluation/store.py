@@ -10,8 +10,8 @@ from typing import Any
 
 from dus.evaluation.cells import Cell, SweepError
 from dus.evaluation.engine import Answered, Shard
-from dus.evaluation.files import write
-from dus.tasks.base import Unit
+from dus.evaluation.tasks import Unit
+from dus.writing.files import write
 
 COUNTS = ("nfe", "useful", "written", "distance", "pairs", "isolated", "unmasked")
 

@@ -9,7 +9,7 @@ import dus
 from dus.evaluation.harness.model import DusLM
 from dus.evaluation.harness.reading import HarnessError
 from dus.evaluation.harness.records import Calls
-from dus.theory import MarkovDenoiser, random_markov
+from dus.lab.theory import MarkovDenoiser, random_markov
 
 from .standins import Counter, hashed, letters, requests, scripted
 

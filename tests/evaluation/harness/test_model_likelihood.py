@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dus.evaluation.harness.likelihood import Likelihood
 from dus.evaluation.harness.masking import canvases, masks_of
-from dus.theory import MarkovDenoiser, random_hidden, random_markov
+from dus.lab.theory import MarkovDenoiser, random_hidden, random_markov
 
 from .standins import Counter, denoiser, hashed, letters
 

@@ -10,7 +10,7 @@ import torch
 from dus.evaluation.harness.likelihood import Likelihood
 from dus.evaluation.harness.model import DusLM
 from dus.evaluation.harness.reading import HarnessError
-from dus.theory import MarkovDenoiser, random_markov
+from dus.lab.theory import MarkovDenoiser, random_markov
 
 from .standins import Counter, denoiser, hashed, letters, requests, scripted
 

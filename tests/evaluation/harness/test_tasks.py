@@ -16,7 +16,7 @@ from dus.evaluation.harness.tasks import known_names, load, write
 from dus.evaluation.harness.tasks_local import FILES, read
 from dus.evaluation.harness.tasks_paper import PAPER
 from dus.evaluation.harness.tasks_questions import benchmark
-from dus.tasks import TASKS
+from dus.evaluation.tasks import TASKS
 
 DATA = Path(__file__).parent / "data"
 

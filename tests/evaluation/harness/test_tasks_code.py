@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dus.evaluation import sandbox
 from dus.evaluation.harness import tasks_code
 from dus.evaluation.harness.tasks_local import read
-from dus.tasks import sandbox
 
 DATA = str(Path(__file__).parent / "data")
 TEXTS = st.text(st.sampled_from("ab `\n#py"), max_size=30).map(lambda text: text.replace("py", "python\n"))

@@ -1,4 +1,4 @@
-"""The benchmarks of the paper and the tasks of `dus.tasks` for lm-eval, from the hub or from local files.
+"""The benchmarks of the paper and the tasks of `dus.lab.tasks` for lm-eval, from the hub or from local files.
 
     tasks, manager = load(["gsm8k", "humaneval", "dus_arithmetic_1"], data_dir="data")
     lm_eval.simple_evaluate(model="dus", tasks=tasks, task_manager=manager, confirm_run_unsafe_code=True)
@@ -97,7 +97,7 @@ def _config(name: str, data_dir: str | Path | None) -> dict[str, Any]:
     entry = _index(benchmark).get(name) if benchmark else None
     if entry is None:
         known = ", ".join(known_names())
-        raise HarnessError(f"no task {name!r} of the paper's benchmarks or of dus.tasks: there are {known}")
+        raise HarnessError(f"no task {name!r} of the paper's benchmarks or of dus.lab.tasks: there are {known}")
     if "group" in entry.cfg:
         return {key: value for key, value in entry.cfg.items() if key != "tag"}
     if benchmark == "ifeval":

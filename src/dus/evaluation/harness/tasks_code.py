@@ -14,7 +14,7 @@ from typing import Any
 
 import datasets
 
-from dus.tasks import sandbox
+from dus.evaluation import sandbox
 
 HERE = "dus.evaluation.harness.tasks_code."
 # lm-eval's functions, by folder and name, and ours.

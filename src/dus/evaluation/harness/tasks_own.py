@@ -1,4 +1,4 @@
-"""The held-out problems of `dus.tasks` as lm-eval tasks: `dus_arithmetic_1`, `dus_code_3` and so on."""
+"""The held-out problems of `dus.lab.tasks` as lm-eval tasks: `dus_arithmetic_1`, `dus_code_3` and so on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 from lm_eval.api.task import ConfigurableTask
 
-from dus.tasks import LEVELS, TASKS, Problem, get
+from dus.evaluation.tasks import LEVELS, TASKS, Problem, get
 
 HERE = "dus.evaluation.harness.tasks_own."
 NAMES = tuple(f"dus_{task}_{level}" for task in TASKS for level in LEVELS)

@@ -14,7 +14,7 @@ from lm_eval.defaults import DEFAULT_OTHER_SEED
 from dus.evaluation.harness.reading import HarnessError
 from dus.evaluation.harness.tasks import load
 from dus.evaluation.harness.tasks_paper import generation_length
-from dus.tasks.base import Unit
+from dus.evaluation.tasks import Unit
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

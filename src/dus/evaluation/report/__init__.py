@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dus.evaluation.cells import SweepError
-from dus.evaluation.files import replacing
-from dus.evaluation.files import write as write_text
 from dus.evaluation.report import figures, reference, tables
 from dus.evaluation.report.aup import aups
 from dus.evaluation.report.page import page
 from dus.evaluation.report.results import MEASURES, Section, paired, sections
 from dus.evaluation.store import Store
+from dus.writing.files import replacing
+from dus.writing.files import write as write_text
 
 __all__ = ["write"]
 

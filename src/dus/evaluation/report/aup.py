@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from dus.analysis.intervals import DRAWS, Interval
+from dus.evaluation.intervals import DRAWS, Interval
 from dus.evaluation.report.results import Section
 
 STEEPNESS, TOLERANCE = 3.0, 5.0

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.evaluation.cells import SweepError
-from dus.evaluation.files import replacing
 from dus.evaluation.report.looks import OURS, PANELS, look
 from dus.evaluation.report.reference import Reference
 from dus.evaluation.report.results import Result, Section
+from dus.writing.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

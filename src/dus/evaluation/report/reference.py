@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from dus.analysis.intervals import Interval
 from dus.evaluation.cells import SweepError
+from dus.evaluation.intervals import Interval
 
 
 @dataclass(frozen=True)

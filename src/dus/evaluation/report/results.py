@@ -10,11 +10,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from dus.analysis.intervals import Interval, paired_shares, ratios, wilson
 from dus.decoding.settings import CACHES
+from dus.evaluation.intervals import Interval, paired_shares, ratios, wilson
 from dus.evaluation.report.looks import look
 from dus.evaluation.store import COUNTS, Outcome
-from dus.tasks.base import Unit
+from dus.evaluation.tasks import Unit
 
 MEASURES = {  # each a ratio of sums over problems
     "nfe": ("nfe", None),

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from dus.analysis.intervals import Interval
 from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+from dus.evaluation.intervals import Interval
 from dus.evaluation.report import published
 from dus.evaluation.report.aup import aups
 from dus.evaluation.report.looks import OURS, PANELS, SELF_CONFIDENCE, look
 from dus.evaluation.report.results import Result, Section, paired
 from dus.planners import DUS, Confidence, Planner, PlannerError, Wrapper, parse
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
-    """A table, numbers right-aligned: every column but the first `names`."""
-    lines = [head, ["---"] * names + ["---:"] * (len(head) - names), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def code(planner: str) -> str:
-    """A planner's text inside a table."""
-    return f"`{planner}`".replace("|", "\\|")
+from dus.writing.tables import code, markdown
 
 
 def scored(score: Interval, section: Section) -> str:

@@ -1,7 +1,0 @@
-"""What a trace shows: spacing statistics, entropy maps, pictures, and where wrong answers come from."""
-
-from dus.analysis.spacing import AnalysisError, isolated_share, pairwise_distance
-from dus.analysis.summary import Summary, summarise
-from dus.analysis.traced import Answer, Traced
-
-__all__ = ["AnalysisError", "Answer", "Summary", "Traced", "isolated_share", "pairwise_distance", "summarise"]

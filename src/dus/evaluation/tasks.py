@@ -1,0 +1,116 @@
+"""What a task is: problems without end, fixed held-out sets, and a score for any text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal, Protocol
+
+Unit = Literal["right", "nats"]
+LEVELS = (1, 2, 3)
+HELD_OUT_SIZES = (500, 2000)
+
+
+class TaskError(ValueError):
+    """A task, level or size that does not exist; the message names those that do."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem with its worked solution.
+
+    `question` is what the model is asked, `solution` a full correct answer text, `answer` the part of it that is
+    scored, `level` the difficulty (1 is the easiest).
+    """
+
+    question: str
+    solution: str
+    answer: str
+    level: int
+
+
+class Task(Protocol):
+    """The contract of a task: three methods and what describes them; no model and no tensor.
+
+    Attributes:
+        name: under which `dus.evaluation.tasks.get` finds it.
+        unit: what `score` counts: `right` (1 solved, 0 not) or `nats` a token (less is better).
+        answer_tokens: for each level how many tokens of the bundled model every solution fits in.
+        runs_code: whether scoring runs what the model wrote, in the sandbox.
+    """
+
+    name: str
+    unit: Unit
+    answer_tokens: Mapping[int, int]
+    runs_code: bool
+
+    def problems(self, level: int, seed: int) -> Iterator[Problem]:
+        """Training problems without end, the same for the same seed, none with a question of a held-out set."""
+        ...
+
+    def held_out(self, level: int, size: int = 500) -> tuple[Problem, ...]:
+        """The fixed evaluation set: `size` of `HELD_OUT_SIZES` problems, distinct questions, always the same ones.
+
+        The smaller set is the beginning of the larger one.
+        """
+        ...
+
+    def score(self, problem: Problem, text: str) -> float:
+        """What `text`, what a model answered, is worth, in the task's unit. Takes any text and never raises."""
+        ...
+
+
+def check_level(level: int) -> int:
+    """`level` if it exists, else a TaskError that lists the levels."""
+    if level not in LEVELS:
+        raise TaskError(f"no level {level!r}: the levels are {', '.join(map(str, LEVELS))}")
+    return level
+
+
+def check_size(size: int) -> int:
+    """`size` if there is a held-out set of that size, else a TaskError that lists the sizes."""
+    if size not in HELD_OUT_SIZES:
+        raise TaskError(f"no held-out set of {size!r} problems: the sizes are {', '.join(map(str, HELD_OUT_SIZES))}")
+    return size
+
+
+class Tasks(Mapping[str, Task]):
+    """Tasks by their names, each imported when it is first asked for.
+
+    Args:
+        places: for each name the module and the class of its task, as in `package.module:Class`.
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self.places = dict(places)
+        self.loaded: dict[str, Task] = {}
+
+    def __getitem__(self, name: str) -> Task:
+        if name not in self.loaded:
+            module, _, attribute = self.places[name].partition(":")
+            self.loaded[name] = getattr(import_module(module), attribute)()
+        return self.loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+TASKS = Tasks(
+    {
+        "arithmetic": "dus.lab.tasks.arithmetic:Arithmetic",
+        "code": "dus.lab.tasks.code:Code",
+        "instructions": "dus.lab.tasks.instructions:Instructions",
+        "text": "dus.lab.tasks.text:Text",
+    }
+)
+
+
+def get(name: str) -> Task:
+    """The task of that name; a TaskError that lists the known ones otherwise."""
+    if name not in TASKS:
+        raise TaskError(f"no task {name!r}: the tasks are {', '.join(sorted(TASKS))}")
+    return TASKS[name]

@@ -1,0 +1,190 @@
+"""A schedule made for one model: block length and levels that lose least on its texts, at a number of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dus.denoisers import Denoiser
+from dus.lab.theory.chains import TheoryError
+from dus.lab.theory.gap import Mean
+from dus.lab.theory.known import Entropies, Known, of_blocks, pairs, planned
+from dus.lab.theory.losses import ONE_BY_ONE, Losses, losses
+from dus.lab.theory.schedules import Schedule, schedule_of
+from dus.lab.theory.texts import Blocks, Texts
+from dus.planners import Levels, parse
+from dus.planners.levels import write_levels
+
+
+@dataclass(frozen=True)
+class Option:
+    """One schedule of one block length.
+
+    Attributes:
+        name: `calibrated`, or the text of the planner that it is the schedule of.
+        block_length: B.
+        levels: the offsets of each step.
+        calls: denoiser calls for the whole text that was asked about.
+        loss: nats a token above token by token, left to right, measured on texts that the levels were not made from.
+    """
+
+    name: str
+    block_length: int
+    levels: list[list[int]]
+    calls: int
+    loss: Mean
+
+    @property
+    def planner(self) -> Levels:
+        """The planner that runs the levels."""
+        return _planner(self.levels)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibrate` found.
+
+    Attributes:
+        chosen: the option that serves best.
+        options: all that were measured, in the order of their block lengths.
+        tokens: how long the text is that the calls are counted for.
+        texts: how many texts the losses are averaged over.
+    """
+
+    chosen: Option
+    options: list[Option]
+    tokens: int
+    texts: int
+
+    def write(self, path: Path, **about: object) -> None:
+        """Write the levels to a file that the planner `levels(file=…)` reads, and what else is known of them."""
+        best = self.chosen
+        known = {
+            "name": best.name,
+            "calls": best.calls,
+            "tokens": self.tokens,
+            "nats a token above token by token": best.loss.nats,
+            "standard error": best.loss.error,
+            "texts": self.texts,
+        }
+        write_levels(path, best.levels, {**about, **known})
+
+
+def calibrate(
+    model: Denoiser,
+    texts: Texts,
+    block_lengths: Sequence[int],
+    tokens: int,
+    *,
+    calls: int | None = None,
+    quality: float | None = None,
+    seed: int = 0,
+) -> Calibration:
+    """Choose block length and levels for a model, for a number of calls or for a quality.
+
+    On half of the texts it is measured how much any two known tokens of a block tell of every other; from that follow,
+    for each block length and number of steps, the levels with the least bound on what they lose, from where a local
+    search goes on with what it measures itself (`dus.lab.theory.known`). What its levels lose is measured on the other
+    half, beside DUS and groups of neighbours at the same number of steps, and the best of these is taken: so the choice
+    is never worse than either, as far as these texts can tell.
+
+    Args:
+        model: any denoiser.
+        texts: what it is used for.
+        block_lengths: those that come into question.
+        tokens: how long a text is to be generated.
+        calls: the most denoiser calls that it may take; the option that loses least is chosen.
+        quality: the most nats a token that may be lost; the option with the fewest calls is chosen.
+        seed: of the places of blocks in texts.
+
+    Raises:
+        TheoryError: both or neither of calls and quality, a number of calls that no block length allows, a quality
+            that none reaches, or texts too short.
+    """
+    if (calls is None) == (quality is None):
+        raise TheoryError("a schedule is made for a number of calls or for a quality: give one of them")
+    if min(block_lengths, default=0) < 2 or tokens < 1:
+        raise TheoryError("block lengths start at 2, and there has to be a token to generate")
+    if calls is not None and calls * max(block_lengths) < tokens:
+        raise TheoryError(f"there are more blocks than calls ({calls}): longer blocks or more calls are needed")
+    makers, judges = texts.split()
+    measure = of_blocks(makers.blocks(model, max(block_lengths), seed=seed))
+    known = pairs(measure, max(block_lengths))
+    options: list[Option] = []
+    for length in sorted(block_lengths):
+        blocks = judges.blocks(model, length, seed=seed)
+        bench = _Bench(blocks, known.beginning(length), measure, tokens, losses(blocks, ONE_BY_ONE))
+        options += bench.for_calls(calls) if calls is not None else bench.for_quality(quality or 0.0)
+    return Calibration(_chosen(options, calls, quality), options, tokens, len(judges))
+
+
+def _chosen(options: list[Option], calls: int | None, quality: float | None) -> Option:
+    """The option that loses least, or, where a quality is wanted, the one with the fewest calls that has it."""
+    if calls is not None:
+        return min(options, key=lambda option: option.loss.nats)
+    good = [option for option in options if option.loss.nats <= (quality or 0.0)]
+    if not good:
+        least = min(option.loss.nats for option in options)
+        raise TheoryError(
+            f"no schedule loses at most {quality:g} nats a token; the least that any loses is {least:.4f}"
+        )
+    return min(good, key=lambda option: (option.calls, option.loss.nats))
+
+
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """Where the schedules of one block length are made and measured.
+
+    Attributes:
+        blocks: of the texts that judge.
+        known: what is known of the block's tokens beforehand.
+        measure: tells more, of a block that begins with this one.
+        tokens: of the whole text.
+        one_by_one: the losses of token by token, left to right.
+    """
+
+    blocks: Blocks
+    known: Known
+    measure: Entropies
+    tokens: int
+    one_by_one: Losses
+
+    def for_calls(self, calls: int) -> list[Option]:
+        """The options of so many calls; none where there are more blocks than calls."""
+        steps = min(calls // self._blocks(), self.known.length)
+        return list(self._options(steps)) if steps else []
+
+    def for_quality(self, quality: float) -> list[Option]:
+        """The options of one step, of two, and so on, until one of them is good enough."""
+        found: list[Option] = []
+        for steps in range(1, self.known.length + 1):
+            found += self._options(steps)
+            if min(option.loss.nats for option in found) <= quality:
+                break
+        return found
+
+    def _blocks(self) -> int:
+        """How many blocks the text has; the last may be shorter."""
+        return -(-self.tokens // self.known.length)
+
+    def _options(self, steps: int) -> Iterator[Option]:
+        """The calibrated schedule of at most so many steps, and others of as many."""
+        length = self.known.length
+        groups = planned(self.known, lambda places: self.measure(places)[:length], steps)
+        yield self._measured("calibrated", groups)
+        for text in ("dus", f"left-to-right(steps={steps})"):
+            if parse(text).steps(length) == steps:
+                yield self._measured(text, schedule_of(text, length))
+
+    def _measured(self, name: str, groups: Schedule) -> Option:
+        """The option of a schedule, with its loss."""
+        planner = _planner(groups)
+        whole = self._blocks() - 1
+        calls = whole * len(planner.levels) + planner.steps(self.tokens - whole * self.known.length)
+        loss = losses(self.blocks, planner).above(self.one_by_one)
+        return Option(name, self.known.length, [list(level) for level in planner.levels], calls, loss)
+
+
+def _planner(groups: Schedule) -> Levels:
+    return Levels(groups="/".join(" ".join(map(str, sorted(group))) for group in groups))

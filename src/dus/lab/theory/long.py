@@ -1,0 +1,163 @@
+"""Long contexts: what a denoiser says of the same blocks as more and more of what stands before them is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from dus.decoding import generate
+from dus.denoisers import Denoiser
+from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.questions import held_out
+from dus.evaluation.tasks import Task
+from dus.lab.theory.chains import TheoryError
+from dus.lab.theory.gap import Gap, Mean, gaps
+from dus.lab.theory.losses import ONE_BY_ONE, losses
+from dus.lab.theory.texts import Texts
+from dus.planners import DUS
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """The same blocks behind so many known tokens; nats.
+
+    Attributes:
+        tokens: known right before each block.
+        pairs: of two tokens of a block, over their spacing.
+        cost: `-log p` of a token of the texts, token by token from left to right.
+        lost: by planner, a token, above that.
+    """
+
+    tokens: int
+    pairs: list[Gap]
+    cost: Mean
+    lost: dict[str, Mean]
+
+
+def contexts(
+    model: Denoiser,
+    texts: Texts,
+    known: Sequence[int],
+    *,
+    block_length: int = 16,
+    spacings: Sequence[int] = (1, 2, 4, 8),
+    draws: int = 2,
+    seed: int = 0,
+) -> Iterator[Context]:
+    """Measure dependence over distance, and what DUS loses, as the context grows.
+
+    The blocks are the same for every context: those before which the longest one fits. Beside DUS stand groups of
+    neighbours in as many calls.
+
+    Args:
+        model: any denoiser.
+        texts: long enough for the longest context and a block.
+        known: so many tokens right before a block are kept, the others cut off.
+        block_length: B.
+        spacings, draws, seed: as for `gaps`.
+
+    Raises:
+        TheoryError: texts too short.
+    """
+    most = max(known)
+    planners = ("dus", f"left-to-right(steps={DUS().steps(block_length)})")
+    for tokens in known:
+        blocks = texts.blocks(model, block_length, context=tokens, most_context=most, seed=seed)
+        one_by_one = losses(blocks, ONE_BY_ONE)
+        yield Context(
+            tokens=tokens,
+            pairs=gaps(model, texts, spacings, draws=draws, seed=seed, context=tokens, most_context=most),
+            cost=Mean.of(one_by_one.nats / block_length),
+            lost={planner: losses(blocks, planner).above(one_by_one) for planner in planners},
+        )
+
+
+def preceded(texts: Texts, least: int) -> Texts:
+    """Texts with others of them in front, whole ones, until at least so many tokens stand before what may be masked."""
+    rows, firsts, ends = [], [], []
+    for number, row in enumerate(texts.rows):
+        parts, first = [row], texts.firsts[number]
+        for other in range(number + 1, number + len(texts)):
+            if first >= least:
+                break
+            before = texts.rows[other % len(texts)][: texts.ends[other % len(texts)]]
+            parts, first = [before, *parts], first + len(before)
+        rows.append(torch.cat(parts))
+        firsts.append(first)
+        ends.append(texts.ends[number] + first - texts.firsts[number])
+    return Texts(rows, firsts, ends, texts.name)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One planner behind so many solved problems.
+
+    Attributes:
+        turns: problems with their solutions before the question, as earlier turns of the chat.
+        planner: its text.
+        accuracy: of the answers.
+        calls: a problem, on average.
+    """
+
+    turns: int
+    planner: str
+    accuracy: Accuracy
+    calls: float
+
+
+def answers(
+    model: Denoiser,
+    task: Task,
+    level: int,
+    turns: Sequence[int],
+    planners: Sequence[str],
+    *,
+    limit: int,
+    block_length: int = 16,
+    batch_size: int = 64,
+) -> Iterator[Answered]:
+    """How many problems planners solve as prompts grow by other problems, solved.
+
+    Args:
+        model: a denoiser with a chat template.
+        task: scored by right answers.
+        level: of all problems, those before the question too.
+        turns: how many stand before the question.
+        planners: texts.
+        limit: problems asked, the first of the held-out ones.
+        block_length: B.
+        batch_size: problems decoded together.
+
+    Raises:
+        TheoryError: the task's answers are not right or wrong.
+        GenerationError: prompts longer than the model's context, or a model without a chat template.
+    """
+    if task.unit != "right":
+        raise TheoryError(f"answers to {task.name} are not right or wrong: take a task whose answers are")
+    questions = held_out(task, level, limit)
+    solved = list(islice(task.problems(level, seed=0), max(turns)))
+    for count in turns:
+        history = [
+            message
+            for problem in solved[:count]
+            for message in (
+                {"role": "user", "content": problem.question},
+                {"role": "assistant", "content": problem.solution},
+            )
+        ]
+        prompts = [[*history, {"role": "user", "content": question}] for question in questions.prompts]
+        for planner in planners:
+            found = generate(
+                model,
+                prompts,
+                planner=planner,
+                max_new_tokens=questions.max_new_tokens,
+                block_length=block_length,
+                batch_size=batch_size,
+                scores=False,
+            )
+            right = sum(questions.score(i, text) == 1 for i, text in enumerate(found.text or []))
+            yield Answered(count, planner, Accuracy(right, len(questions.problems)), sum(found.nfe) / len(found.nfe))

@@ -1,0 +1,83 @@
+"""What a planner loses on texts: the tokens' negative log-probabilities where the texts themselves are revealed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dus.decoding.progress import decide, settle
+from dus.lab.theory.gap import Mean
+from dus.lab.theory.situation import rule_of
+from dus.lab.theory.texts import Blocks, entropies
+from dus.planners import BlockState, Planner, Prediction
+
+ONE_BY_ONE = "left-to-right"
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """One planner on the blocks of M texts.
+
+    Attributes:
+        nats: float64 `[M]`, `Σ_i -log p(x_i | c, x_U(i))` of the block, U(i) being what is revealed when i is drawn.
+        calls: float64 `[M]`, the denoiser calls of the block.
+        length: B.
+    """
+
+    nats: NDArray[np.float64]
+    calls: NDArray[np.float64]
+    length: int
+
+    def above(self, other: Losses) -> Mean:
+        """How much more than another planner it loses on the same blocks, in nats a token."""
+        return Mean.of((self.nats - other.nats) / self.length)
+
+
+def losses(blocks: Blocks, planner: str | Planner) -> Losses:
+    """How unlikely a planner is to sample the texts: the cross-entropy of the law that it samples at temperature 1.
+
+    For a planner that reads no draw there is one way to sample a text, and the probability of the text is the product
+    of the conditionals on that way. The difference of two planners, averaged over texts of the source, is the
+    difference of the divergences of what they sample from the source, whatever the denoiser gets wrong.
+
+    Args:
+        blocks: of the texts.
+        planner: any that takes nothing back, or its text; where it reads confidence, that is the likeliest token's,
+            not the drawn one's. A random one sees texts as rows.
+
+    Raises:
+        TheoryError: a planner that takes tokens back.
+    """
+    rule, device = rule_of(planner), blocks.truth.device
+    nats, calls = torch.zeros(2, len(blocks), dtype=torch.float64, device=device)
+    state, block = BlockState.begin(torch.ones_like(blocks.truth, dtype=torch.bool)), blocks.masked()
+    offsets = torch.arange(blocks.length, device=device)
+    while bool(state.masked.any()):
+        state, wanted, masked = settle(rule, state)
+        law = blocks.log_probabilities(block, offsets)
+        selected = (wanted & masked).to(device)
+        if not rule.scheduled:
+            selected, _ = decide(rule, state, wanted.to(device), _prediction(law, wanted.to(device)))
+        chance = law.gather(2, blocks.truth[..., None])[..., 0]
+        nats -= chance.double().masked_fill(~selected, 0).sum(dim=1)
+        calls += masked.any(dim=1).to(device)
+        block = blocks.truth.where(selected, block)
+        state = state.after(selected)
+    return Losses(nats.cpu().numpy(), calls.cpu().numpy(), blocks.length)
+
+
+def _prediction(law: Tensor, wanted: Tensor) -> Prediction:
+    """What planners may read of log-probabilities `[M, B, V]`, at the positions that they want, in float32."""
+
+    def top() -> Tensor:
+        return law.float().topk(2, dim=-1).values.exp().masked_fill(~wanted[..., None], 0)
+
+    return Prediction(
+        confidence=lambda: top()[..., 0],
+        margin=lambda: top()[..., 0] - top()[..., 1],
+        entropy=lambda: entropies(law).float().div(np.log(2)).masked_fill(~wanted, 0),
+    )

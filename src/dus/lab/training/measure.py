@@ -1,0 +1,127 @@
+"""What is measured and written down while training: the held-out bound, results, whole answers."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from dus.evaluation.tasks import LEVELS, TASKS
+from dus.lab.training import equations, export, journal
+from dus.lab.training.data import Encoder, Row, encode_problems, masks
+from dus.lab.training.judge import judge_all
+from dus.lab.training.model import masked_logits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from dus.lab.training.trainer import DenoiserTrainer
+
+
+class Probe:
+    """Fixed held-out measurements of a network, cheap enough to be made every few minutes.
+
+    - `bound_TASK_k`: the bound on -log p(answer | question) in nats per token of the answer and its end token (LLaDA,
+      arXiv 2502.09992, eq. 6) on `size` held-out problems of level k of each of the tasks, always with the same masks.
+    - `equations`: how often the result of a bare equation is right.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[str], size: int = 32) -> None:
+        self.encoder = Encoder(tokenizer)
+        self.rows = {
+            f"bound_{name}_{level}": encode_problems(self.encoder, TASKS[name], level, size)
+            for name in tasks
+            for level in LEVELS
+        }
+        rng = random.Random("probe")
+        drawn = [self.encoder.drill([equations.draw(rng)]) for _ in range(512)]
+        self.drills = [row for row in drawn if sum(row.maskable) == 1]
+
+    def __call__(self, model: PreTrainedModel) -> dict[str, float]:
+        """All measurements."""
+        import torch
+
+        training = model.training
+        model.eval()
+        found: dict[str, float] = {}
+        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16):
+            for name, rows in self.rows.items():
+                found[name] = self._bound(model, rows)
+            found["equations"] = self._results(model, self.drills)
+        model.train(training)
+        return found
+
+    def _bound(self, model: PreTrainedModel, rows: list[Row]) -> float:
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        tokens, maskable = self._stack(rows)
+        generator = torch.Generator().manual_seed(0)
+        masked, weights = masks(maskable, torch.zeros(len(rows), dtype=torch.bool), generator)
+        tokens, masked, weights = (x.to(model.device) for x in (tokens, masked, weights))
+        losses = cross_entropy(masked_logits(model, tokens, masked).float(), tokens[masked], reduction="none")
+        return float((losses * weights[masked]).sum())
+
+    def _results(self, model: PreTrainedModel, rows: list[Row]) -> float:
+        """How often the first masked token of a row is right, all its `maskable` ones being masked."""
+        tokens, masked = (x.to(model.device) for x in self._stack(rows))
+        guesses = tokens.clone()
+        guesses[masked] = masked_logits(model, tokens, masked).argmax(-1)
+        first = masked.int().argmax(1, keepdim=True)
+        return float((guesses.gather(1, first) == tokens.gather(1, first)).float().mean())
+
+    def _stack(self, rows: list[Row]) -> tuple[Tensor, Tensor]:
+        """Rows of one length; the end tokens that make them so are visible and count for nothing."""
+        import torch
+
+        length = max(len(row.tokens) for row in rows)
+        padded = [self.encoder.pad(row, length).tokens for row in rows]
+        maskable = [row.maskable + [False] * (length - len(row.maskable)) for row in rows]
+        return torch.tensor(padded), torch.tensor(maskable)
+
+
+class Probing(TrainerCallback):
+    """Logs a `Probe` of the averaged weights every `every` steps and at the last one."""
+
+    def __init__(self, run: DenoiserTrainer, probe: Probe, every: int) -> None:
+        self.run, self.probe, self.every = run, probe, every
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Measures when it is time."""
+        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
+            with self.run.average.swapped_into(self.run.model) as network:
+                self.run.note(self.probe(network))
+
+
+class Trying(TrainerCallback):
+    """Logs every `every` steps how the averaged weights answer `size` held-out problems of each task's first levels."""
+
+    def __init__(
+        self, run: DenoiserTrainer, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[str], every: int, size: int
+    ) -> None:
+        self.run, self.tokenizer, self.tasks, self.every, self.size = run, tokenizer, tasks, every, size
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Decodes when it is time."""
+        if state.global_step % self.every == 0:
+            with self.run.average.swapped_into(self.run.model) as network:
+                model = export.as_checkpoint(network, self.tokenizer)
+            verdicts = judge_all(model, self.tasks, LEVELS[:2], self.size)
+            self.run.note({f"{verdict.task.name}_{verdict.level}": verdict.mean for verdict in verdicts})
+
+
+class Journal(TrainerCallback):
+    """Appends every log entry to the `journal` of a folder, with the step and the time (seconds since 1970)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+        """Writes one line."""
+        kept = {name: value for name, value in logs.items() if name not in ("epoch", "total_flos")}
+        journal.append(self.folder, {"step": state.global_step, "time": round(time.time(), 1), **kept})
