@@ -71,17 +71,17 @@ def test_the_table_in_the_readme_says_what_its_page_says():
 
 
 def test_the_python_on_the_first_page_runs(capsys):
-    from dus.planners import text
+    from dus.planners import registry
 
-    known, names = dict(text._names), {"__name__": "readme"}
+    known, names = dict(registry._names), {"__name__": "readme"}
     blocks = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     try:
         for block in blocks:
             if "8B" not in block:
                 exec(compile(block, "README.md", "exec"), names)
     finally:
-        text._names.clear()
-        text._names.update(known)
+        registry._names.clear()
+        registry._names.update(known)
     assert capsys.readouterr().out.count("#### 12") == 2
 
 

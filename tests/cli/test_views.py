@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -64,6 +65,12 @@ def test_planners_lists_all(good):
         assert set(record) == {"name", "rule", "formulas", "fields", "wraps"}
         assert record["rule"].endswith((".", ":"))
         assert all(field["meaning"] for field in record["fields"]), record["name"]
+
+
+def test_the_readme_has_the_table_of_the_planners(good):
+    rows = good("planners", "--markdown").rstrip("\n")
+    assert rows.count("\n") == len(registered()) + 1
+    assert rows in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_planners_in_full(good):

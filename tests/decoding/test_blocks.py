@@ -86,7 +86,7 @@ def test_choosing_costs_no_call():
     found = generate(model, [[5, 3, 7]])
     assert found.nfe == [len(model.calls)]
     planner, ends = dus.parse("dus"), found.trace.blocks[0]
-    assert found.nfe[0] == sum(planner.steps(end - start) for start, end in zip([0, *ends], ends, strict=False))
+    assert found.nfe[0] == sum(planner.num_steps(end - start) for start, end in zip([0, *ends], ends, strict=False))
 
 
 def test_what_is_sure_makes_long_blocks_and_what_is_not_short_ones():

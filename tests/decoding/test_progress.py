@@ -68,7 +68,7 @@ class EmptyLevels(SelectsNothing):
     def wanted(self, block):
         return block.masked & False
 
-    def steps(self, block_length):
+    def num_steps(self, block_length):
         return 2 * block_length
 
 
@@ -77,7 +77,7 @@ class EmptySchedule(Schedule):
     def wanted(self, block):
         return block.masked & False
 
-    def steps(self, block_length):
+    def num_steps(self, block_length):
         return 5
 
 
@@ -88,7 +88,7 @@ class LateSchedule(Schedule):
     def wanted(self, block):
         return block.masked & (block.step == 3)[:, None]
 
-    def steps(self, block_length):
+    def num_steps(self, block_length):
         return 3
 
 
@@ -99,7 +99,7 @@ class EvenInTheLastLevel(Schedule):
     def wanted(self, block):
         return block.masked & (block.step == 2)[:, None] & (torch.arange(block.masked.shape[1]) % 2 == 0)
 
-    def steps(self, block_length):
+    def num_steps(self, block_length):
         return 3
 
 

@@ -77,7 +77,7 @@ SCHEDULED = [
 )
 def test_a_scheduled_planner_reads_nothing_from_the_device_in_a_block(planner, prompts, settings):
     count, blocking = first_block(planner, prompts, **settings)
-    assert count == parse(planner).steps(16)
+    assert count == parse(planner).num_steps(16)
     assert not blocking
 
 

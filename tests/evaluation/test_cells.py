@@ -1,16 +1,18 @@
 """A grid has every combination that can differ, once, and a cell's name tells it from every other."""
 
-from dataclasses import fields, replace
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dus.decoding import GenerationError, generate
-from dus.evaluation.cells import Cell, SweepError, draws, grid, seeded
+from dus.evaluation.cells import Cell, SweepError, grid, seeded
 from dus.evaluation.presets import PRESETS, REPORT, preset
-from dus.planners import PlannerError, parse
-from dus.planners.levels import write_levels
+from dus.planners import Planner, PlannerError, parse, register, registered, registry
+from dus.planners.ranking import best
 
 from .tiny import asked, tiny
 
@@ -57,7 +59,7 @@ def test_other_prompts_make_other_cells():
     ],
 )
 def test_seeds_are_for_what_draws(planner, random):
-    assert draws(parse(planner)) is random
+    assert parse(planner).draws is random
     cells = grid([asked()], planners=[planner], block_lengths=[8], seeds=[3, 4])
     assert [cell.seed for cell in cells] == ([3, 4] if random else [0])
     rules = {str(cell.rule) for cell in cells}
@@ -148,7 +150,7 @@ def test_a_cell_holds_the_levels_of_a_file_and_not_its_name(tmp_path, text):
     file = tmp_path / "levels.json"
     found = []
     for levels, groups in (([[0, 2], [1, 3]], "0 2/1 3"), ([[0, 1], [2, 3]], "0 1/2 3")):
-        write_levels(file, levels, {})
+        file.write_text(json.dumps({"block_length": 4, "levels": levels}))
         (cell,) = grid([asked()], planners=[text.format(file)], block_lengths=[4])
         assert cell.planner == text.replace("file='{}'", f"groups='{groups}'")
         assert cell == grid([asked()], planners=[cell.planner], block_lengths=[4])[0]
@@ -156,6 +158,34 @@ def test_a_cell_holds_the_levels_of_a_file_and_not_its_name(tmp_path, text):
     file.unlink()
     assert found[0].name != found[1].name
     assert found[0].rule != found[1].rule
+
+
+@dataclass(frozen=True)
+class Shelved(Planner):
+    """As many positions a step as a file says, which it reads each time."""
+
+    file: str = ""
+
+    def select(self, block, prediction):
+        return best(prediction.confidence, block.masked, int(Path(self.file).read_text()))
+
+    def reads(self):
+        return (Path(self.file),)
+
+
+def test_a_planner_that_reads_a_file_has_other_cells_once_the_file_is_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_names", registered())
+    register("shelved")(Shelved)
+    file = tmp_path / "count"
+    found = []
+    for text in ("1", "2", "1"):
+        file.write_text(text)
+        (cell,) = grid([asked()], planners=[f"shelved(file='{file}') | spaced(gap=2)"], block_lengths=[4])
+        assert cell.rule == parse(cell.planner)
+        found.append(cell)
+    assert found[0] == found[2] != found[1]
+    with pytest.raises(SweepError, match="has changed since this sweep was planned"):
+        assert found[1].rule
 
 
 def test_questions_without_a_prompt_are_refused():

@@ -1,11 +1,14 @@
 """A planner has one name, one colour and one place."""
 
+import re
 from itertools import combinations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dus.evaluation.presets import REPORT
-from dus.evaluation.report.looks import KINDS, look
+from dus.evaluation.report.looks import PANELS, look
 from dus.planners import registered
 
 
@@ -29,9 +32,17 @@ def test_short_names(planner, label):
 
 
 def test_every_registered_planner_has_a_colour_of_its_own():
-    wrappers = {"spaced", "deferred"}
-    assert registered().keys() - wrappers <= KINDS.keys()
-    assert len({colour for _, colour in KINDS.values()}) == len(KINDS)
+    looks = [look(name) for name in registered()]
+    assert len({seen.colour for seen in looks}) == len({seen.place for seen in looks}) == len(looks)
+    assert {seen.panel for seen in looks} <= PANELS.keys()
+
+
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True))
+def test_a_planner_that_nobody_knows_has_a_look_that_stays(name):
+    seen = look(f"{name}(k=2)")
+    assert re.fullmatch("#[0-9A-F]{6}", seen.colour)
+    assert seen.panel in PANELS
+    assert seen.colour == look(name).colour
 
 
 def test_planners_of_the_report_are_told_apart():

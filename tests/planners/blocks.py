@@ -1,5 +1,6 @@
 """Random blocks and predictions, as plain rows and as the tensors that planners see."""
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from dus.planners import BlockState, Prediction
 
-SCORES = ("confidence", "entropy", "margin", "token_confidence")
+SCORES = ("confidence", "entropy", "margin", "token_confidence", "divergence", "token")
 
 quick = settings(max_examples=40, deadline=None)
 brief = settings(max_examples=20, deadline=None)
@@ -28,6 +29,7 @@ class Row:
     initially: set[int]
     masked: set[int]
     then: list[float]
+    before: list[float]
     scores: dict[str, list[float]]
     step: int = 0
     index: int = 0
@@ -62,6 +64,7 @@ class Batch:
             length=torch.tensor([row.length for row in self.rows]),
             row=torch.tensor([row.index for row in self.rows]),
             start=torch.tensor([row.start for row in self.rows]),
+            divergence_then=torch.tensor([row.before for row in self.rows]),
         )
         self.prediction = Prediction(**{name: torch.tensor([row.scores[name] for row in self.rows]) for name in SCORES})
 
@@ -78,6 +81,13 @@ def batches(draw, max_width=12, max_step=8):
     def values():
         return [random.randint(0, most) / 16 for _ in range(width)]
 
+    def divergences():
+        return [math.inf if random.random() < 0.2 else random.randint(0, most) / 16 for _ in range(width)]
+
+    def scores():
+        own = {"divergence": divergences(), "token": [random.randint(0, 4) for _ in range(width)]}
+        return {name: own.get(name) or values() for name in SCORES}
+
     def row(index):
         length = draw(st.integers(1, width))
         initially = {k for k in range(length) if random.random() < 0.8} or {length - 1}
@@ -87,7 +97,8 @@ def batches(draw, max_width=12, max_step=8):
             initially=initially,
             masked=masked,
             then=values(),
-            scores={name: values() for name in SCORES},
+            before=divergences(),
+            scores=scores(),
             step=draw(st.integers(min(1, len(initially - masked)), max_step)),
             index=index,
             start=random.choice([0, 32, 96]),

@@ -1,25 +1,26 @@
 """Random planners of every registered kind."""
 
 import math
+from functools import partial
 
 from hypothesis import strategies as st
 
 from dus.planners import (
     DUS,
     Confidence,
-    ConfidenceBounded,
-    Deferred,
     Entropy,
     EntropyBounded,
     Factor,
     LeftToRight,
     Levels,
     Margin,
+    PlannerError,
     Random,
     ReMDM,
-    Saber,
-    Spaced,
+    Wrapper,
+    registered,
 )
+from dus.planners.fields import kinds, text_fields
 
 counts = st.integers(1, 40)
 seeds = st.integers(-(2**63), 2**63 - 1)
@@ -53,7 +54,26 @@ def listed(draw):
     return Levels(groups="/".join(" ".join(level) for level in levels if level))
 
 
-UNWRAPPED = {
+def by_kind(kind):
+    """Values that a field may hold, most of them such that they can be meant; None where any string might do."""
+    if kind.choices:
+        return st.sampled_from(kind.choices)
+    values = {int: st.integers(0, 40), float: probabilities | st.floats(0, 100), bool: st.booleans()}
+    return values.get(kind.type)
+
+
+@st.composite
+def built(draw, cls, *inner):
+    """A planner of a class of which nothing is known but its fields, or its example where they cannot be meant."""
+    known = {label: by_kind(kinds(cls)[label]) for label in text_fields(cls)}
+    chosen = {label: draw(values) for label, values in known.items() if values is not None and draw(st.booleans())}
+    try:
+        return cls(*inner, **chosen)
+    except (PlannerError, TypeError):
+        return cls(*inner) if inner else cls.example(draw(st.integers(24, 40)))
+
+
+BY_HAND = {
     "dus": dilated(),
     "confidence": ranked(Confidence),
     "entropy": ranked(Entropy),
@@ -61,20 +81,16 @@ UNWRAPPED = {
     "random": ranked(Random, seed=seeds),
     "left-to-right": ranked(LeftToRight),
     "eb": st.builds(EntropyBounded, gamma=st.floats(0, 100) | st.just(math.inf)),
-    "cb": st.builds(ConfidenceBounded, tau=probabilities),
     "factor": st.builds(Factor, f=st.floats(0, 100, exclude_min=True) | st.just(math.inf)),
     "levels": listed(),
-    "saber": st.builds(Saber, n=counts),
     "remdm": st.builds(ReMDM, steps=counts, seed=seeds),
 }
+UNWRAPPED = {name: BY_HAND.get(name, built(cls)) for name, cls in registered().items() if not issubclass(cls, Wrapper)}
 unwrapped = st.one_of(*UNWRAPPED.values())
 
 
 def wrapped(inner):
-    return {
-        "spaced": st.builds(Spaced, inner, gap=st.integers(0, 40)),
-        "deferred": st.builds(Deferred, inner, threshold=probabilities),
-    }
+    return {name: inner.flatmap(partial(built, cls)) for name, cls in registered().items() if issubclass(cls, Wrapper)}
 
 
 planners = st.recursive(unwrapped, lambda inner: st.one_of(*wrapped(inner).values()), max_leaves=4)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dus.planners import BlockState, PlannerError, Prediction
 
-from .blocks import batches, beginnings, offsets, quick
+from .blocks import SCORES, batches, beginnings, offsets, quick
 
 
 @quick
@@ -36,22 +36,39 @@ def test_a_step_is_remembered_position_by_position(batch, data):
     before = batch.block
     selected = before.masked & _some(data, before)
     revised = before.initially_masked & ~before.masked & _some(data, before)
+    edited = before.initially_masked & ~before.masked & ~revised & _some(data, before)
     confidence = batch.prediction.confidence
-    after = before.after(selected, revised, confidence)
+    after = before.after(selected, revised, confidence, edited)
     for i, row in enumerate(batch.rows):
-        chosen, back = offsets(selected)[i], offsets(revised)[i]
+        chosen, back, over = offsets(selected)[i], offsets(revised)[i], offsets(edited)[i]
         assert offsets(after.masked)[i] == (row.masked - chosen) | back
-        assert after.step[i] == row.step + 1
+        assert (after.step[i], after.changed[i], after.extra[i]) == (row.step + 1, len(over), 0)
         for k in range(batch.width):
             then = (int(after.unmasked_at[i, k]), float(after.confidence_then[i, k]))
             if k in chosen:
                 assert then == (row.step, row.scores["confidence"][k])
             elif k in back:
                 assert then == (-1, 0)
+            elif k in over:
+                assert then == (before.unmasked_at[i, k], row.scores["confidence"][k])
             else:
                 assert then == (before.unmasked_at[i, k], before.confidence_then[i, k])
-    for kept in ("given", "initially_masked", "length", "row", "start"):
+    for kept in ("given", "initially_masked", "length", "row", "start", "divergence_then"):
         assert torch.equal(getattr(after, kept), getattr(before, kept))
+    told = before.after(selected, divergence=batch.prediction.divergence)
+    assert torch.equal(told.divergence_then, batch.prediction.divergence)
+    assert not told.changed.any()
+
+
+def test_calls_are_counted_from_when_no_mask_is_left():
+    block = BlockState.begin(torch.tensor([[True, True], [True, False]]))
+    first = torch.tensor([[True, False], [True, False]])
+    none = first & False
+    extras = []
+    for selected in (first, ~first & block.masked, none, none):
+        block = block.after(selected)
+        extras.append(block.extra.tolist())
+    assert extras == [[0, 0], [0, 1], [1, 2], [2, 3]]
 
 
 def _some(data, block):
@@ -83,7 +100,7 @@ def test_a_prediction_is_computed_once_and_only_when_it_is_read():
     assert read == ["entropy"]
 
 
-@pytest.mark.parametrize("name", ["confidence", "entropy", "margin", "token_confidence"])
+@pytest.mark.parametrize("name", SCORES)
 def test_a_prediction_without_a_score_says_so(name):
     with pytest.raises(PlannerError, match=f"reads {name}"):
         getattr(Prediction(), name)

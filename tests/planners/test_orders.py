@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dus.planners import DUS, BlockState, PlannerError
 
 from .blocks import batches, beginnings, offsets, quick
+from .kinds import seeds
 from .loop import World, decode
 from .plain import levels, residues
 
@@ -58,7 +59,7 @@ def test_coarse_to_fine_residues_come_in_their_order(block, stride):
 
 
 @quick
-@given(beginnings(max_width=40), groupings, st.integers())
+@given(beginnings(max_width=40), groupings, seeds)
 def test_random_order_is_a_permutation_of_the_same_groups(block, grouping, seed):
     found = unmasked(planner_of(*grouping, order="random", seed=seed), block)
     for row, groups in zip(found, masked_groups(block, grouping), strict=True):
@@ -94,7 +95,7 @@ def test_residue_classes_are_of_equal_size_and_spaced_by_the_stride(length, base
     planner = DUS(base=base, groups="residues", stride=stride)
     wanted = min(len(levels(length, base)) if stride is None else stride, length)
     [found] = unmasked(planner, whole(length))
-    assert len(found) == planner.steps(length) == wanted
+    assert len(found) == planner.num_steps(length) == wanted
     assert max(map(len, found)) - min(map(len, found)) <= 1
     for group in found:
         assert group == set(range(min(group), length, wanted))
@@ -110,7 +111,7 @@ def test_a_stride_longer_than_the_block_makes_groups_of_one():
 def test_a_position_held_back_is_wanted_again_at_the_very_next_step(block, grouping, order):
     planner = planner_of(*grouping, order=order)
     turn = planner.turn(block)
-    for step in range(planner.steps(block.masked.shape[1])):
+    for step in range(planner.num_steps(block.masked.shape[1])):
         now = block.at(torch.full_like(block.step, step))
         assert torch.equal(planner.wanted(now), block.masked & (turn <= step))
 

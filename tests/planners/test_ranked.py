@@ -11,6 +11,7 @@ from dus.planners import DUS, BlockState, Confidence, Entropy, LeftToRight, Marg
 from dus.planners.ranked import Ranked
 
 from .blocks import batches, beginnings, offsets, quick
+from .kinds import seeds
 from .loop import World, decode
 from .plain import best_first, equal_counts, levels, residues
 
@@ -85,21 +86,21 @@ def test_like_dus_in_another_order_takes_its_sizes_in_that_order(kind, block, or
 @quick
 @given(ranked, st.integers(1, 100), st.integers(1, 120), st.integers(1, 120), st.integers(2, 5))
 def test_a_wholly_masked_block_takes_the_steps_that_were_announced(kind, length, steps, per_step, base):
-    assert kind(steps=steps).steps(length) == len(equal_counts(length, steps))
-    assert kind(per_step=per_step).steps(length) == len(range(0, length, per_step))
-    assert kind(like=DUS(base=base)).steps(length) == len(levels(length, base))
+    assert kind(steps=steps).num_steps(length) == len(equal_counts(length, steps))
+    assert kind(per_step=per_step).num_steps(length) == len(range(0, length, per_step))
+    assert kind(like=DUS(base=base)).num_steps(length) == len(levels(length, base))
 
 
 @quick
 @given(batches(), ranked, st.sampled_from([{"steps": 3}, {"like": DUS()}]))
 def test_once_the_plan_is_over_all_that_another_rule_held_back_is_taken(batch, kind, rule):
     planner = kind(**rule)
-    over = batch.block.at(torch.tensor([planner.steps(row.length) for row in batch.rows]))
+    over = batch.block.at(torch.tensor([planner.num_steps(row.length) for row in batch.rows]))
     assert torch.equal(planner.select(over, batch.prediction), over.masked)
 
 
 @quick
-@given(beginnings(), st.integers(1, 9), st.integers())
+@given(beginnings(), st.integers(1, 9), seeds)
 def test_random_draws_one_order_for_a_block_whatever_the_counts(block, k, seed):
     one_by_one = unmasked(Random(per_step=1, seed=seed), block)
     for row, chunks in zip(one_by_one, unmasked(Random(per_step=k, seed=seed), block), strict=True):
@@ -131,7 +132,7 @@ class LeastSure(Ranked):
 
 def test_a_ranked_planner_of_ones_own_takes_the_same_fields():
     assert LeastSure() == LeastSure(per_step=1)
-    assert LeastSure(steps=4).steps(16) == 4
+    assert LeastSure(steps=4).num_steps(16) == 4
     assert replace(LeastSure(steps=4), steps=8) == LeastSure(steps=8)
     assert replace(ReMDM(steps=4), seed=2) == ReMDM(steps=4, seed=2)
     assert replace(Random(steps=4, seed=3), steps=2) == Random(steps=2, seed=3)

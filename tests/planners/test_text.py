@@ -23,7 +23,7 @@ from dus.planners import (
     parse,
     register,
     registered,
-    text,
+    registry,
 )
 
 from .blocks import quick
@@ -130,7 +130,7 @@ def test_an_unknown_field_gets_the_known_ones_and_the_nearest():
         ("eb(gamma=much)", "takes a number, not 'much'"),
         ("eb(gamma=nan)", "gamma is nan"),
         ("dus(order=8)", "order is '8', known are"),
-        ("dus(order==)", "takes a word, not '='"),
+        ("dus(order==)", "takes a string, not '='"),
         ("dus'('base=4)", "'(' stands behind the end"),
         ("confidence(like=eb)", "takes a DUS planner, not eb"),
         ("confidence(steps=2, like=dus)", "not several"),
@@ -195,8 +195,8 @@ class Stripes(Schedule):
 @contextmanager
 def stripes_on_the_shelf():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text, "_names", registered())
-        register("stripes", Stripes)
+        patch.setattr(registry, "_names", registered())
+        register("stripes")(Stripes)
         yield
 
 
@@ -229,9 +229,3 @@ def test_any_word_can_be_a_fields_value_but_one_with_both_quotes(label):
             assert "both kinds of quotes" in refusal(lambda: str(planner))
         else:
             assert parse(str(planner)) == planner
-
-
-def test_a_name_belongs_to_one_planner():
-    with stripes_on_the_shelf():
-        register("stripes", Stripes)
-        assert "taken by Stripes" in refusal(lambda: register("stripes", DUS))

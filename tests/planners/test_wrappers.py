@@ -79,7 +79,7 @@ def test_deferral_keeps_the_confident_or_the_most_confident_of_the_selection(bat
     selected = offsets(inner.select(batch.block, batch.prediction))
     found = offsets(planner.select(batch.block, batch.prediction))
     for row, before, after in zip(batch.rows, selected, found, strict=True):
-        steps = inner.steps(row.length)
+        steps = inner.num_steps(row.length)
         last = steps is not None and row.step >= steps - 1
         assert after == (row.masked if last else plain.deferred(row.scores["confidence"], before, threshold))
 
@@ -88,7 +88,7 @@ def test_deferral_keeps_the_confident_or_the_most_confident_of_the_selection(bat
 @given(batches(max_width=20), st.sampled_from([DUS(), DUS(base=3), Confidence(steps=3), Confidence(like=DUS())]))
 def test_in_the_last_step_of_a_schedule_deferral_wants_and_takes_all_that_is_left(batch, inner):
     planner = Deferred(inner, threshold=1)
-    last = batch.block.at(torch.tensor([inner.steps(row.length) - 1 for row in batch.rows]))
+    last = batch.block.at(torch.tensor([inner.num_steps(row.length) - 1 for row in batch.rows]))
     assert torch.equal(planner.wanted(last) & last.masked, last.masked)
     assert torch.equal(planner.select(last, batch.prediction), last.masked)
 
@@ -98,14 +98,14 @@ def test_in_the_last_step_of_a_schedule_deferral_wants_and_takes_all_that_is_lef
 def test_deferral_takes_no_more_calls_than_the_inner_planner_announces(block, inner, seed):
     calls = decode(Deferred(inner, 0.75), block, World(seed, block.row, block.masked.shape[1]))
     for length, row in zip(block.length.tolist(), calls, strict=True):
-        assert len(row) <= inner.steps(length)
+        assert len(row) <= inner.num_steps(length)
 
 
 def test_only_deferral_keeps_the_number_of_steps():
-    assert Deferred(DUS()).steps(32) == DUS().steps(32) == 5
-    assert Deferred(EntropyBounded()).steps(32) is None
-    assert Spaced(DUS()).steps(32) is None
-    assert Deferred(Spaced(DUS())).steps(32) is None
+    assert Deferred(DUS()).num_steps(32) == DUS().num_steps(32) == 5
+    assert Deferred(EntropyBounded()).num_steps(32) is None
+    assert Spaced(DUS()).num_steps(32) is None
+    assert Deferred(Spaced(DUS())).num_steps(32) is None
 
 
 def test_wrappers_revise_where_the_inner_planner_does():

@@ -16,7 +16,7 @@ from dus.decoding.caches import ColumnCache
 from dus.denoisers import Checkpoint
 from dus.planners import BlockState, Planner, Prediction
 
-SCORES = ("confidence", "entropy", "margin", "token_confidence")
+SCORES = ("confidence", "entropy", "margin", "token_confidence", "token", "divergence")
 
 
 def now() -> float:
@@ -122,9 +122,17 @@ class WatchedPlanner(Planner):
         """The inner planner's."""
         return self._timed("revise", block, self._apart(prediction))
 
-    def steps(self, block_length: int) -> int | None:
+    def edit(self, block: BlockState, prediction: Prediction) -> Tensor:
         """The inner planner's."""
-        return self.inner.steps(block_length)
+        return self._timed("edit", block, self._apart(prediction))
+
+    def lingers(self, block: BlockState) -> Tensor:
+        """The inner planner's."""
+        return self._timed("lingers", block)
+
+    def num_steps(self, block_length: int) -> int | None:
+        """The inner planner's."""
+        return self.inner.num_steps(block_length)
 
     @property
     def scheduled(self) -> bool:
@@ -135,3 +143,13 @@ class WatchedPlanner(Planner):
     def revises(self) -> bool:
         """The inner planner's."""
         return self.inner.revises
+
+    @property
+    def edits(self) -> bool:
+        """The inner planner's."""
+        return self.inner.edits
+
+    @property
+    def compares(self) -> bool:
+        """The inner planner's."""
+        return self.inner.compares

@@ -29,6 +29,7 @@ class Page:
         body: the paragraphs after it; a formula keeps its indentation.
         fields: for each its name in texts, its default and what it means.
         wraps: whether it stands behind another planner and a bar.
+        main: the field that it is about; empty where there is none.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Page:
     body: list[str]
     fields: list[dict[str, Any]]
     wraps: bool
+    main: str
 
     @property
     def form(self) -> str:
@@ -54,6 +56,7 @@ class Page:
 def planners(
     name: Annotated[str | None, typer.Argument(help="Of one planner: all that is known of it.")] = None,
     json: options.Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The README's table.")] = False,
 ) -> None:
     """List the planners with their rules and fields, or describe one."""
     from rich.console import Console
@@ -65,7 +68,9 @@ def planners(
         raise InputError(f"no planner is named {name!r}; known are {', '.join(known)}")
     pages = [page(label, known[label]) for label in ([name] if name else known)]
     console = Console(highlight=False)
-    if json:
+    if markdown:
+        typer.echo(table(pages))
+    elif json:
         found = [_record(each) for each in pages]
         typer.echo(as_json(found[0] if name else found))
     elif name:
@@ -76,7 +81,7 @@ def planners(
 
 def page(name: str, planner: type[Planner]) -> Page:
     """What the docstring of a planner class says, and what those of its bases say of the fields they give it."""
-    from dus.planners.text import text_fields
+    from dus.planners.fields import text_fields
 
     about: dict[str, str] = {}
     for cls in reversed(planner.__mro__):
@@ -92,7 +97,21 @@ def page(name: str, planner: type[Planner]) -> Page:
             for label, field in shown.items()
         ],
         wraps="inner" in {field.name for field in fields(planner)},  # type: ignore[arg-type]
+        main=next((label for label, field in shown.items() if "main" in field.metadata), ""),
     )
+
+
+def table(pages: list[Page]) -> str:
+    """One line a planner: its text with the field that it is about, its first line, and the papers that it names."""
+    from dus.writing.tables import markdown
+
+    rows = []
+    for found in pages:
+        form = f"`{'… | ' if found.wraps else ''}{found.name}{f'({found.main}=…)' if found.main else ''}`"
+        papers = dict.fromkeys(re.findall(r"arXiv (\d{4}\.\d{5})", "\n".join([found.summary, *found.body])))
+        links = ", ".join(f"[{paper}](https://arxiv.org/abs/{paper})" for paper in papers)
+        rows.append([text.replace("|", "\\|") for text in (form, " ".join(found.summary.split()), links)])
+    return markdown(("text", "at each step, of the block's masked positions", "from"), rows, names=3)
 
 
 def _sections(cls: type) -> tuple[str, str]:

@@ -35,7 +35,7 @@ def schedule(
 
     rule = parse(planner)
     if not rule.scheduled:
-        steps = rule.steps(block_length)
+        steps = rule.num_steps(block_length)
         count = "" if steps is None else f", though it takes {steps} steps for {block_length} positions"
         raise InputError(f"{rule} has no schedule to draw: which positions it takes depends on the model{count}")
     levels = positions_by_step(rule, block_length)

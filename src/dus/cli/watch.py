@@ -38,7 +38,7 @@ class Watch:
         self.live = Live(console=console, auto_refresh=False)
         self.steps: list[int] = []
         self.longest = min(settings.block_length, settings.max_new_tokens)
-        self.planned = settings.rule.steps(self.longest)
+        self.planned = settings.rule.num_steps(self.longest)
         self.start, self.taken, self.calls, self.waited = 0, 0, 0, 0.0
         self.began = time.perf_counter()
 

@@ -23,7 +23,7 @@ def settle(planner: Planner, block: BlockState) -> tuple[BlockState, Tensor, Ten
         if not stuck.any():
             return block, wanted, masked
         step, length = torch.stack([block.step, block.length]).cpu()
-        last = torch.tensor([planner.steps(size) or size if size else 0 for size in length.tolist()]) - 1
+        last = torch.tensor([planner.num_steps(size) or size if size else 0 for size in length.tolist()]) - 1
         passing = stuck & (step < last)
         if not passing.any():
             return block, wanted | (masked & stuck[:, None]), masked

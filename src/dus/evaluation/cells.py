@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 from dus.evaluation.questions import Questions
-from dus.planners import DUS, LeftToRight, Levels, Planner, Wrapper, parse
-from dus.planners.text import text_fields
+from dus.planners import DUS, Planner, parse
 
 
 class SweepError(ValueError):
@@ -25,7 +24,7 @@ class Cell:
         questions: the name of the questions.
         digest: of their prompts and of how an answer ends.
         problems: how many prompts.
-        planner: its text, which names no file.
+        planner: its text, which names a file only where no text can hold what it says.
         block_length: positions of a block.
         max_new_tokens: room for an answer.
         cache: how much a step recomputes.
@@ -33,6 +32,7 @@ class Cell:
         temperature: of the draws of tokens; 0 takes the likeliest.
         seed: of the draws of tokens, and added to the planner's own seed.
         batch_size: prompts decoded together.
+        files: a digest of the files that the planner reads; empty where it reads none.
     """
 
     questions: str
@@ -46,11 +46,12 @@ class Cell:
     temperature: float = 0.0
     seed: int = 0
     batch_size: int = 64
+    files: str = ""
 
     @cached_property
     def name(self) -> str:
-        """16 hexadecimal digits, a digest of all fields."""
-        return _digest(asdict(self))
+        """16 hexadecimal digits, a digest of all fields; a planner that reads no file has none for them."""
+        return _digest({name: value for name, value in asdict(self).items() if name != "files" or value})
 
     @property
     def shards(self) -> int:
@@ -59,8 +60,15 @@ class Cell:
 
     @property
     def rule(self) -> Planner:
-        """The planner, seeded."""
-        return seeded(parse(self.planner), self.seed)
+        """The planner, seeded.
+
+        Raises:
+            SweepError: where a file that it reads is not what it was when the cell was made.
+        """
+        planner = parse(self.planner)
+        if _content(planner) != self.files:
+            raise SweepError(f"a file that {self.planner} reads has changed since this sweep was planned: plan it anew")
+        return seeded(planner, self.seed)
 
     @property
     def calls(self) -> int:
@@ -68,7 +76,7 @@ class Cell:
         whole, rest = divmod(self.max_new_tokens, self.block_length)
         rule = self.rule
         lengths = [self.block_length] * whole + [rest] * (rest > 0)
-        return sum(rule.steps(length) or DUS().steps(length) for length in lengths)
+        return sum(rule.num_steps(length) or DUS().num_steps(length) for length in lengths)
 
 
 def grid(
@@ -110,54 +118,38 @@ def grid(
         if not count:
             raise SweepError(f"{questions.name} has no prompts")
         base = Cell(questions.name, _digest(_asked(questions)), count, "", 1, room, batch_size=batch_size)
-        for rule in (parse(str(self_contained(parse(text)))) for text in planners):
+        for rule in (parse(text).self_contained() for text in planners):
             for length, cache, end in ((b, c, e) for b in block_lengths for c in caches for e in eos):
                 kept = max(block_lengths) if _blockless(rule, block_lengths, cache, end) else length
-                for seed in seeds if heat > 0 or draws(rule) else (0,):
+                for seed in seeds if heat > 0 or rule.draws else (0,):
                     Settings(rule, room, kept, temperature=heat, cache=cache, eos=end, seed=seed)
-                    rule.steps(kept)  # a schedule that was made for other blocks says so now
+                    rule.check(kept)
                     cell = replace(base, planner=str(rule), block_length=kept, cache=cache, eos=end)
-                    cells[replace(cell, temperature=heat, seed=seed)] = None
+                    cells[replace(cell, temperature=heat, seed=seed, files=_content(rule))] = None
     return list(cells)
 
 
-def draws(planner: Planner) -> bool:
-    """Whether the planner's choice depends on its seed, or on that of a planner inside it."""
-    if isinstance(planner, DUS):
-        return planner.order == "random"
-    return hasattr(planner, "seed") or any(draws(part) for part in vars(planner).values() if isinstance(part, Planner))
-
-
 def seeded(planner: Planner, seed: int) -> Planner:
-    """The planner with `seed` added to its own seed, and to that of every planner inside it."""
-    if not draws(planner):
+    """The planner with `seed` added to its own seed, and to that of every planner inside it that draws."""
+    if not planner.draws:
         return planner
-    values = {label: getattr(planner, field.name) for label, field in text_fields(type(planner)).items()}
-    if isinstance(planner, Wrapper):
-        values["inner"] = planner.inner
-    values = {label: seeded(value, seed) if isinstance(value, Planner) else value for label, value in values.items()}
-    if "seed" in values:
-        values["seed"] += seed
-    return type(planner)(**values)
-
-
-def self_contained(planner: Planner) -> Planner:
-    """The planner with the levels themselves in place of the file that they were read from."""
-    if isinstance(planner, Wrapper):
-        return replace(planner, inner=self_contained(planner.inner))  # type: ignore[type-var]
-    if isinstance(planner, Levels) and planner.file is not None:
-        return Levels(groups="/".join(" ".join(map(str, level)) for level in planner.levels))
-    return planner
+    values = {name: seeded(part, seed) for name, part in vars(planner).items() if isinstance(part, Planner)}
+    own = {"seed": planner.seed + seed} if hasattr(planner, "seed") else {}
+    return replace(planner, **values, **own)  # type: ignore[type-var]
 
 
 def _blockless(rule: Planner, block_lengths: Sequence[int], cache: str, eos: str) -> bool:
-    """Whether answers and calls are the same at all of these block lengths: equal counts from left to right.
+    """Whether answers and calls are the same at all of these block lengths.
 
     Where an end token stops a row, it does so at the end of a block, and a cache keeps what a block leaves.
     """
-    if cache != "none" or eos != "ignore" or not isinstance(rule, LeftToRight) or rule.per_step is None:
-        return False
-    return all(length % rule.per_step == 0 for length in block_lengths)
+    return cache == "none" and eos == "ignore" and rule.blockless(block_lengths)
+
+
+def _content(planner: Planner) -> str:
+    """A digest of the files that the planner reads; empty where it reads none."""
+    found = [hashlib.sha256(path.read_bytes()).hexdigest() for path in planner.reads()]
+    return _digest(found) if found else ""
 
 
 def _asked(questions: Questions) -> list[object]:

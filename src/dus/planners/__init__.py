@@ -1,58 +1,33 @@
 """Which positions to unmask: pure rules on tensors that know no model, no tokenizer and no loop.
 
-A planner is added in one file and one line of `_REGISTRY`.
+A planner is added in one file, under `@register`, and one line here.
 """
 
-from dus.planners.base import BlockState, Planner, PlannerError, Prediction, Schedule, Wrapper
-from dus.planners.bounded import ConfidenceBounded, EntropyBounded, Factor
-from dus.planners.dilated import DUS
-from dus.planners.levels import Levels
-from dus.planners.ranked import Confidence, Entropy, LeftToRight, Margin, Random
-from dus.planners.revising import ReMDM, Saber
-from dus.planners.text import parse, register, registered
-from dus.planners.wrappers import Deferred, Spaced
+from dus.planners.base import Planner as Planner
+from dus.planners.base import Schedule as Schedule
+from dus.planners.base import Wrapper as Wrapper
+from dus.planners.fields import PlannerError as PlannerError
+from dus.planners.registry import register as register
+from dus.planners.registry import registered as registered
+from dus.planners.state import BlockState as BlockState
+from dus.planners.state import Prediction as Prediction
+from dus.planners.text import parse as parse
 
-_REGISTRY: dict[str, type[Planner]] = {
-    "dus": DUS,
-    "confidence": Confidence,
-    "entropy": Entropy,
-    "margin": Margin,
-    "random": Random,
-    "left-to-right": LeftToRight,
-    "eb": EntropyBounded,
-    "cb": ConfidenceBounded,
-    "factor": Factor,
-    "levels": Levels,
-    "saber": Saber,
-    "remdm": ReMDM,
-    "spaced": Spaced,
-    "deferred": Deferred,
-}
-for _name, _planner in _REGISTRY.items():
-    register(_name, _planner)
+# The planners, in the order in which they are listed.
+# isort: off
+from dus.planners.dilated import DUS as DUS
+from dus.planners.ranked import Confidence as Confidence
+from dus.planners.ranked import Entropy as Entropy
+from dus.planners.ranked import Margin as Margin
+from dus.planners.ranked import Random as Random
+from dus.planners.ranked import LeftToRight as LeftToRight
+from dus.planners.bounded import EntropyBounded as EntropyBounded
+from dus.planners.bounded import ConfidenceBounded as ConfidenceBounded
+from dus.planners.bounded import Factor as Factor
+from dus.planners.levels import Levels as Levels
+from dus.planners.revising import Saber as Saber
+from dus.planners.revising import ReMDM as ReMDM
+from dus.planners.wrappers import Spaced as Spaced
+from dus.planners.wrappers import Deferred as Deferred
 
-__all__ = [
-    "DUS",
-    "BlockState",
-    "Confidence",
-    "ConfidenceBounded",
-    "Deferred",
-    "Entropy",
-    "EntropyBounded",
-    "Factor",
-    "LeftToRight",
-    "Levels",
-    "Margin",
-    "Planner",
-    "PlannerError",
-    "Prediction",
-    "Random",
-    "ReMDM",
-    "Saber",
-    "Schedule",
-    "Spaced",
-    "Wrapper",
-    "parse",
-    "register",
-    "registered",
-]
+__all__ = [name for name, value in globals().items() if callable(value) and not name.startswith("_")]

@@ -3,172 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from dus.planners.fields import check_types, require
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
+    from dus.planners.state import BlockState, Prediction
 
-MAIN = {"main": True}
-"""Metadata of the field that a planner is about: its text always shows it."""
-
-
-class PlannerError(ValueError):
-    """A planner's text or field that can't be meant."""
-
-
-@dataclass(frozen=True)
-class BlockState:
-    """What a planner may know of the past: `N` rows, each at a block of `B` positions.
-
-    Attributes:
-        masked: bool `[N, B]`, still to be unmasked. False beyond a row's `length`.
-        given: bool `[N, B]`, in the input from the start; never revised.
-        initially_masked: bool `[N, B]`, masked when the block began.
-        unmasked_at: int64 `[N, B]`, the step of this block that unmasked a position; -1 where none did.
-        confidence_then: float `[N, B]`, the confidence a position had at that step; 0 where none did.
-        step: int64 `[N]`, the row's step in this block, from 0. A level without masks is passed over, so this
-            is a place in the schedule, not a count of calls.
-        length: int64 `[N]`, the row's positions in this block, at most B (the last block may be shorter).
-        row: int64 `[N]`, the row's index in the user's list: randomness counts from it. 0, 1, … where none is given.
-        start: int64 `[N]`, the block's first position, counted from the row's first masked one. 0 where none is given.
-    """
-
-    masked: Tensor
-    given: Tensor
-    initially_masked: Tensor
-    unmasked_at: Tensor
-    confidence_then: Tensor
-    step: Tensor
-    length: Tensor
-    row: Tensor = None  # type: ignore[assignment]
-    start: Tensor = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        if self.row is None:
-            object.__setattr__(self, "row", self.step.new_ones(len(self.step)).cumsum(0) - 1)
-        if self.start is None:
-            object.__setattr__(self, "start", self.step.new_zeros(len(self.step)))
-
-    @classmethod
-    def begin(
-        cls,
-        masked: Tensor,
-        *,
-        length: Tensor | None = None,
-        row: Tensor | None = None,
-        start: Tensor | None = None,
-    ) -> BlockState:
-        """The state before a block's first step.
-
-        Args:
-            masked: bool `[N, B]`.
-            length: int64 `[N]`; B for every row where it is None.
-            row: int64 `[N]`; 0, 1, … where it is None.
-            start: int64 `[N]`; 0 where it is None.
-        """
-        import torch
-
-        count, width = masked.shape
-        whole = torch.full((count,), width, device=masked.device)
-        length = whole if length is None else length
-        inside = torch.arange(width, device=masked.device) < length[:, None]
-        return cls(
-            masked=masked & inside,
-            given=~masked & inside,
-            initially_masked=masked & inside,
-            unmasked_at=torch.full(masked.shape, -1, device=masked.device),
-            confidence_then=torch.zeros(masked.shape, device=masked.device),
-            step=torch.zeros_like(whole),
-            length=length,
-            row=row,  # type: ignore[arg-type]
-            start=start,  # type: ignore[arg-type]
-        )
-
-    def __getitem__(self, rows: Tensor) -> BlockState:
-        """The state of some rows: int64 indices or a bool mask over `[N]`."""
-        return replace(self, **{name: value[rows] for name, value in vars(self).items()})
-
-    def at(self, step: Tensor) -> BlockState:
-        """The same state at other steps, int64 `[N]`."""
-        return replace(self, step=step)
-
-    def after(self, selected: Tensor, revised: Tensor | None = None, confidence: Tensor | None = None) -> BlockState:
-        """The state once `selected` is unmasked and `revised` masked again, both bool `[N, B]`.
-
-        Args:
-            selected: what the step unmasks.
-            revised: what it takes back; None is nothing.
-            confidence: float `[N, B]`, kept for the positions that were unmasked; None keeps none.
-        """
-        standing = ~selected
-        masked, unmasked_at = self.masked & standing, self.unmasked_at.where(standing, self.step[:, None])
-        then = self.confidence_then if confidence is None else self.confidence_then.where(standing, confidence)
-        if revised is not None:
-            masked, unmasked_at = masked | revised, unmasked_at.masked_fill(revised, -1)
-            then = then.masked_fill(revised, 0)
-        return replace(self, masked=masked, unmasked_at=unmasked_at, confidence_then=then, step=self.step + 1)
-
-
-class Prediction:
-    """What the denoiser says of a block, `[N, B]` floats; each is computed when a planner first reads it.
-
-    Only wanted positions hold a meaning; the others hold zero.
-
-    Attributes:
-        confidence: probability of the token chosen for the position.
-        entropy: of the position's distribution, in bits.
-        margin: probability of the likeliest token less that of the second likeliest.
-        token_confidence: probability now of the token that stands at an unmasked position.
-    """
-
-    def __init__(self, **scores: Tensor | Callable[[], Tensor]) -> None:
-        self._scores = scores
-
-    def _read(self, name: str) -> Tensor:
-        if name not in self._scores:
-            raise PlannerError(f"the planner reads {name}, which this prediction does not hold")
-        score = self._scores[name]
-        if callable(score):
-            score = self._scores[name] = score()
-        return score
-
-    @property
-    def confidence(self) -> Tensor:
-        """Float `[N, B]`: probability of the token chosen for the position."""
-        return self._read("confidence")
-
-    @property
-    def entropy(self) -> Tensor:
-        """Float `[N, B]`: entropy of the position's distribution, in bits."""
-        return self._read("entropy")
-
-    @property
-    def margin(self) -> Tensor:
-        """Float `[N, B]`: the likeliest token's probability less the second likeliest's."""
-        return self._read("margin")
-
-    @property
-    def token_confidence(self) -> Tensor:
-        """Float `[N, B]`: probability now of the token that stands at an unmasked position."""
-        return self._read("token_confidence")
+Self = TypeVar("Self", bound="Planner")
 
 
 class Planner(ABC):
     """The rule that says which masked positions of a block are unmasked at a step.
 
     A planner is a frozen dataclass whose fields are its whole configuration, batched and without memory. It sees
-    no logit and no token, and works on whatever device its inputs are on. It need not see to it that a block
-    ends: the loop unmasks at least one position a step.
+    no logit, and works on whatever device its inputs are on. It need not see to it that a block ends: the loop
+    unmasks at least one position a step.
     """
 
     def wanted(self, block: BlockState) -> Tensor:
         """Bool `[N, B]`: the positions whose prediction this step needs; every masked one unless overridden.
 
         A schedule that knows its positions beforehand names just those, and no other logits are computed.
-        A planner that revises wants unmasked positions too.
+        A planner that revises or edits wants unmasked positions too.
         """
         return block.masked
 
@@ -183,7 +46,22 @@ class Planner(ABC):
         """
         return block.masked & False
 
-    def steps(self, block_length: int) -> int | None:
+    def edit(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Bool `[N, B]`: unmasked positions, none of them given, to write the predicted token to. Default: none.
+
+        It sees the same block as `select`, and names no position that `revise` takes back.
+        """
+        return block.masked & False
+
+    def lingers(self, block: BlockState) -> Tensor:
+        """Bool `[N]`: the rows that want one more call although no mask is left. Default: none.
+
+        Only what `edit` names changes in such a call. `block.extra` counts them, and `block.changed` tells what the
+        last call edited.
+        """
+        return block.step < 0
+
+    def num_steps(self, block_length: int) -> int | None:
         """How many denoiser calls a wholly masked block takes; None where that is not known beforehand."""
         return None
 
@@ -203,6 +81,68 @@ class Planner(ABC):
     def revises(self) -> bool:
         """Whether `revise` may ever take a token back."""
         return type(self).revise is not Planner.revise
+
+    @property
+    def edits(self) -> bool:
+        """Whether `edit` may ever overwrite a token."""
+        return type(self).edit is not Planner.edit
+
+    @property
+    def compares(self) -> bool:
+        """Whether it reads `divergence`: only then are a step's distributions kept until the next. Default: no."""
+        return False
+
+    def check(self, block_length: int, vocab_size: int | None = None) -> None:
+        """Refuse, before a run begins, what would fail in its middle. Default: asks the planners in its fields.
+
+        Args:
+            block_length: of the run; its last block may be shorter.
+            vocab_size: of the model; None where it is not known yet.
+
+        Raises:
+            PlannerError: where it can't decode blocks of this length, or tokens of this vocabulary.
+        """
+        for part in self.parts:
+            part.check(block_length, vocab_size)
+
+    @property
+    def parts(self) -> tuple[Planner, ...]:
+        """The planners in its fields, such as the one that a wrapper is around."""
+        return tuple(value for value in vars(self).values() if isinstance(value, Planner))
+
+    @property
+    def draws(self) -> bool:
+        """Whether what it chooses depends on a seed: by default, whether it or a planner inside has a field `seed`."""
+        return "seed" in vars(self) or any(part.draws for part in self.parts)
+
+    def reads(self) -> tuple[Path, ...]:
+        """The files on whose content its choice depends. Default: those of the planners in its fields."""
+        return tuple(path for part in self.parts for path in part.reads())
+
+    def self_contained(self: Self) -> Self:
+        """An equal rule that reads fewer files, where a text can hold what they say. Default: the parts made so."""
+        parts = {name: part.self_contained() for name, part in vars(self).items() if isinstance(part, Planner)}
+        return replace(self, **parts) if parts else self  # type: ignore[type-var]
+
+    def blockless(self, block_lengths: Sequence[int]) -> bool:
+        """Whether a text is decoded the same way at any of these block lengths. Default: no."""
+        return False
+
+    @classmethod
+    def example(cls: type[Self], block_length: int) -> Self:
+        """A planner of this class for blocks of this length; by its defaults unless overridden."""
+        return cls()
+
+    def require(self, condition: bool, problem: str) -> None:
+        """Raise a `PlannerError` that names the planner and the problem unless the condition holds."""
+        if not condition:
+            from dus.planners.registry import name_of
+
+            require(False, f"{name_of(type(self))}: {problem}")
+
+    def __post_init__(self) -> None:
+        """Check the types of the fields; a planner that checks more, in a method of this name, calls this one first."""
+        check_types(self)
 
     def __str__(self) -> str:
         from dus.planners.text import unparse
@@ -236,6 +176,14 @@ class Wrapper(Planner):
         """Bool `[N, B]`: what the inner planner takes back."""
         return self.inner.revise(block, prediction)
 
+    def edit(self, block: BlockState, prediction: Prediction) -> Tensor:
+        """Bool `[N, B]`: what the inner planner overwrites."""
+        return self.inner.edit(block, prediction)
+
+    def lingers(self, block: BlockState) -> Tensor:
+        """Bool `[N]`: where the inner planner wants one more call."""
+        return self.inner.lingers(block)
+
     def score(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Float `[N, B]`: the inner planner's."""
         return self.inner.score(block, prediction)
@@ -245,8 +193,12 @@ class Wrapper(Planner):
         """Whether the inner planner revises."""
         return self.inner.revises
 
+    @property
+    def edits(self) -> bool:
+        """Whether the inner planner edits."""
+        return self.inner.edits
 
-def require(condition: bool, message: str) -> None:
-    """Raise `PlannerError(message)` unless the condition holds."""
-    if not condition:
-        raise PlannerError(message)
+    @property
+    def compares(self) -> bool:
+        """Whether the inner planner compares."""
+        return self.inner.compares

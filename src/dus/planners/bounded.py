@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dus.planners.base import MAIN, BlockState, Planner, Prediction, require
+from dus.planners.base import Planner
+from dus.planners.fields import MAIN
 from dus.planners.ranking import best, rank
+from dus.planners.registry import register
+from dus.planners.state import BlockState, Prediction
 
 
 def _prefix(score: Tensor, among: Tensor, passes: Tensor) -> Tensor:
@@ -27,6 +30,7 @@ def _by_place(values: Tensor, score: Tensor, among: Tensor) -> Tensor:
     return torch.empty_like(values).scatter_(1, rank(score, among), values.masked_fill(~among, 0))
 
 
+@register("eb")
 @dataclass(frozen=True)
 class EntropyBounded(Planner):
     """EB: the longest prefix, by rising entropy, whose joint error is bounded.
@@ -43,7 +47,8 @@ class EntropyBounded(Planner):
     gamma: float = field(default=0.1, metadata=MAIN)
 
     def __post_init__(self) -> None:
-        require(self.gamma >= 0, f"eb: gamma is {self.gamma}, a bound in bits is not negative")
+        super().__post_init__()
+        self.require(self.gamma >= 0, f"gamma is {self.gamma}, a bound in bits is not negative")
 
     def score(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Float `[N, B]`: the negative entropy."""
@@ -56,6 +61,7 @@ class EntropyBounded(Planner):
         return _prefix(score, block.masked, entropy.cumsum(dim=1) - entropy <= self.gamma)
 
 
+@register("cb")
 @dataclass(frozen=True)
 class ConfidenceBounded(Planner):
     """CB: every masked position that is confident enough, and always the most confident one.
@@ -71,7 +77,8 @@ class ConfidenceBounded(Planner):
     tau: float = field(default=0.9, metadata=MAIN)
 
     def __post_init__(self) -> None:
-        require(0 <= self.tau <= 1, f"cb: tau is {self.tau}, a probability lies between 0 and 1")
+        super().__post_init__()
+        self.require(0 <= self.tau <= 1, f"tau is {self.tau}, a probability lies between 0 and 1")
 
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Bool `[N, B]`: the confident positions."""
@@ -79,6 +86,7 @@ class ConfidenceBounded(Planner):
         return block.masked & ((confidence >= self.tau) | best(confidence, block.masked, 1))
 
 
+@register("factor")
 @dataclass(frozen=True)
 class Factor(Planner):
     """Fast-dLLM's factor rule: the more positions at once, the more confident each has to be.
@@ -95,7 +103,8 @@ class Factor(Planner):
     f: float = field(default=1.0, metadata=MAIN)
 
     def __post_init__(self) -> None:
-        require(self.f > 0, f"factor: f is {self.f}, it has to be positive")
+        super().__post_init__()
+        self.require(self.f > 0, f"f is {self.f}, it has to be positive")
 
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Bool `[N, B]`: the prefix under the bound."""

@@ -8,8 +8,10 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
-from dus.planners.base import BlockState, Planner, Prediction, require
+from dus.planners.base import Planner
 from dus.planners.counter import uniform
+from dus.planners.registry import register
+from dus.planners.state import BlockState, Prediction
 
 ORDERS = ("coarse-to-fine", "fine-to-coarse", "entropy", "random")
 GROUPS = ("levels", "residues")
@@ -38,17 +40,19 @@ def _ladders(width: int, base: int) -> Tensor:
     return (torch.arange(width + 1)[:, None] // powers).clamp(min=1)
 
 
+@register("dus")
 @dataclass(frozen=True)
 class DUS(Planner):
-    """Dilated Unmasking Scheduler (Luxembourg, Permuter, Nachmani, arXiv 2506.19037, section 3).
+    """Dilated Unmasking Scheduler: the positions whose offset the step's stride divides, B/2, B/4, …, 1.
 
     In a block of B positions k = 1..B, at step t = 1..R, with U_0 empty:
 
         I_t = { k not in U_{t-1} : (k - 1) mod s_t = 0 },   s_t = floor(B / base^t),   U_t = U_{t-1} ∪ I_t
 
-    R = ceil(log_base B) at most: the block is done as soon as a stride is 1, and the last step takes all that is
-    left (where the last stride would be 0, those positions are a level of their own; B = 1 is one step). A position
-    held back by another rule waits for the next stride that divides its offset.
+    Luxembourg, Permuter, Nachmani, arXiv 2506.19037, section 3. R = ceil(log_base B) at most: the block is done as soon
+    as a stride is 1, and the last step takes all that is left (where the last stride would be 0, those positions are a
+    level of their own; B = 1 is one step). A position held back by another rule waits for the next stride that divides
+    its offset.
 
     Attributes:
         base: ratio of neighbouring strides, at least 2.
@@ -71,14 +75,15 @@ class DUS(Planner):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.base >= 2, f"dus: base is {self.base}, but strides shrink only from base 2 up")
-        require(self.order in ORDERS, f"dus: order is {self.order!r}, known are {', '.join(ORDERS)}")
-        require(self.by in BYS, f"dus: by is {self.by!r}, known are {', '.join(BYS)}")
-        require(self.groups in GROUPS, f"dus: groups is {self.groups!r}, known are {', '.join(GROUPS)}")
-        require(self.stride is None or self.stride >= 1, f"dus: stride is {self.stride}, at least 1 is needed")
-        require(
+        super().__post_init__()
+        self.require(self.base >= 2, f"base is {self.base}, but strides shrink only from base 2 up")
+        self.require(self.order in ORDERS, f"order is {self.order!r}, known are {', '.join(ORDERS)}")
+        self.require(self.by in BYS, f"by is {self.by!r}, known are {', '.join(BYS)}")
+        self.require(self.groups in GROUPS, f"groups is {self.groups!r}, known are {', '.join(GROUPS)}")
+        self.require(self.stride is None or self.stride >= 1, f"stride is {self.stride}, at least 1 is needed")
+        self.require(
             self.stride is None or self.groups == "residues",
-            "dus: stride belongs to groups=residues; the levels take theirs from base",
+            "stride belongs to groups=residues; the levels take theirs from base",
         )
 
     @property
@@ -86,7 +91,12 @@ class DUS(Planner):
         """Whether the order is known beforehand: all but `entropy`."""
         return self.order != "entropy"
 
-    def steps(self, block_length: int) -> int:
+    @property
+    def draws(self) -> bool:
+        """Whether the order is random."""
+        return self.order == "random"
+
+    def num_steps(self, block_length: int) -> int:
         """The number of groups; `ceil(log_base B)` at most for levels."""
         levels = len(strides(block_length, self.base))
         return levels if self.groups == "levels" else min(self.stride or levels, block_length)

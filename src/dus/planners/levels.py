@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dus.planners.base import BlockState, PlannerError, Schedule, require
+from dus.planners.base import Schedule
+from dus.planners.fields import PlannerError, require
+from dus.planners.registry import register
+from dus.planners.state import BlockState
 
 LARGEST_FILE = 1 << 20
 """Bytes of a file of levels; what is larger is something else."""
 
 
+@register("levels")
 @dataclass(frozen=True)
 class Levels(Schedule):
     """The positions of each step as somebody wrote them down, such as `dus calibrate` for one model.
 
         I_t = level t of the list,   t = 1, 2, …
 
-    The levels hold each offset 0, 1, …, B - 1 of a block once, and belong to blocks of B positions. A shorter block, as
-    the last one of an answer may be, takes the levels without what lies beyond its end, and no step for a level
-    that has nothing left; a longer one is an error. A position held back by another rule is wanted again at the very
-    next step.
+    The levels hold each offset 0, 1, …, B - 1 of a block once, and belong to blocks of B positions: a run with blocks
+    of another length is refused before it begins. A shorter block, as the last one of an answer may be, takes the
+    levels without what lies beyond its end, and no step for a level that has nothing left. A position held back by
+    another rule is wanted again at the very next step.
 
     Attributes:
         file: a JSON file, an object with `block_length` and `levels` (lists of offsets from 0); what else it holds is
@@ -39,9 +42,10 @@ class Levels(Schedule):
     levels: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        require(
+        super().__post_init__()
+        self.require(
             (self.file is None) != (self.groups is None),
-            "levels: it takes file=…, a file that dus calibrate wrote, or groups=…, as in '0 2/1 3'",
+            "it takes file=…, a file that dus calibrate wrote, or groups=…, as in '0 2/1 3'",
         )
         levels = _read(self.file) if self.file is not None else _parsed(self.groups or "")
         object.__setattr__(self, "levels", levels)
@@ -51,7 +55,7 @@ class Levels(Schedule):
         """B, the length of the blocks that the levels are for."""
         return sum(len(level) for level in self.levels)
 
-    def steps(self, block_length: int) -> int:
+    def num_steps(self, block_length: int) -> int:
         """The number of levels that have a position in a block of this length."""
         self._require(block_length)
         return sum(min(level) < block_length for level in self.levels)
@@ -71,32 +75,35 @@ class Levels(Schedule):
         met = (first < block.length[:, None]).long()
         return (met.cumsum(dim=1) - 1).clamp(min=0)[:, level_of[:width].to(block.length.device)]
 
-    def _require(self, block_length: int) -> None:
-        require(
-            block_length <= self.block_length,
-            f"levels: these are for blocks of {self.block_length} positions, not of {block_length}: "
-            f"decode with block_length={self.block_length} or less",
+    def check(self, block_length: int, vocab_size: int | None = None) -> None:
+        """Refuse blocks of another length than the levels are for."""
+        self.require(
+            block_length == self.block_length,
+            f"these are for blocks of {self.block_length} positions, not of {block_length}: "
+            f"decode with block_length={self.block_length}",
         )
 
+    def reads(self) -> tuple[Path, ...]:
+        """The file, where the levels come from one."""
+        return () if self.file is None else (Path(self.file),)
 
-def write_levels(path: Path, levels: Iterable[Iterable[int]], about: Mapping[str, object]) -> None:
-    """Write levels to a file that `levels(file=…)` reads; it appears when it is whole.
+    def self_contained(self) -> Levels:
+        """The levels themselves in place of their file."""
+        return Levels(groups="/".join(" ".join(map(str, level)) for level in self.levels))
 
-    Args:
-        path: where to.
-        levels: the offsets of each step.
-        about: where they come from, for whoever opens the file.
+    @classmethod
+    def example(cls, block_length: int) -> Levels:
+        """The second half of a block, then the first."""
+        order = [*range(block_length // 2, block_length), *range(block_length // 2)]
+        halves = [order[: block_length - block_length // 2], order[block_length - block_length // 2 :]]
+        return cls(groups="/".join(" ".join(map(str, half)) for half in halves if half))
 
-    Raises:
-        PlannerError: levels that are no partition of a block.
-    """
-    checked = _checked([sorted(level) for level in levels], "these levels")
-    lines = ",\n  ".join(json.dumps(level) for level in checked)
-    origin = json.dumps(dict(about), ensure_ascii=False)
-    text = f'{{\n "block_length": {sum(map(len, checked))},\n "levels": [\n  {lines}\n ],\n "about": {origin}\n}}\n'
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    def _require(self, block_length: int) -> None:
+        self.require(
+            block_length <= self.block_length,
+            f"these are for blocks of {self.block_length} positions, not of {block_length}: "
+            f"decode with block_length={self.block_length}",
+        )
 
 
 def _read(name: str) -> tuple[tuple[int, ...], ...]:

@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dus.planners.base import BlockState, Planner, Prediction, Schedule, require
+from dus.planners.base import Planner, Schedule
 from dus.planners.counter import uniform
 from dus.planners.dilated import DUS
 from dus.planners.ranking import best
+from dus.planners.registry import register
+from dus.planners.state import BlockState, Prediction
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class Ranked(Planner):
     """The k best masked positions of the block at each step; k comes from one of three fields.
 
     Attributes:
         steps: so many steps a block, of equal counts, the remainder going to the first ones; a block of fewer
-            masks takes one step for each. (The field; the method `steps` tells the number of a whole block.)
+            masks takes one step for each.
         per_step: so many positions a step; 1, token by token, is the rule where no field is given.
         like: the counts of the levels of a DUS planner, for a comparison at the same number of calls.
     """
 
-    steps_of_block: int | None = field(default=None, metadata={"text": "steps"})
+    steps: int | None = None
     per_step: int | None = None
     like: DUS | None = None
 
-    def __init__(
-        self,
-        steps: int | None = None,
-        per_step: int | None = None,
-        like: DUS | None = None,
-        *,
-        steps_of_block: int | None = None,
-    ) -> None:
-        steps = steps_of_block if steps is None else steps  # `dataclasses.replace` knows it by the field's name
-        if steps is None and per_step is None and like is None:
-            per_step = 1
-        for name, value in {"steps_of_block": steps, "per_step": per_step, "like": like}.items():
-            object.__setattr__(self, name, value)
-        require(
-            sum(rule is not None for rule in (steps, per_step, like)) == 1,
-            "a ranked planner takes one of steps=, per_step= and like=, not several",
-        )
-        require(steps is None or steps >= 1, f"steps is {steps}, at least 1 is needed")
-        require(per_step is None or per_step >= 1, f"per_step is {per_step}, at least 1 is needed")
-        require(
-            like is None or (isinstance(like, DUS) and like.scheduled),
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rules = [rule for rule in (self.steps, self.per_step, self.like) if rule is not None]
+        if not rules:
+            object.__setattr__(self, "per_step", 1)
+        self.require(len(rules) <= 1, "it takes one of steps=, per_step= and like=, not several")
+        self.require(self.steps is None or self.steps >= 1, f"steps is {self.steps}, at least 1 is needed")
+        self.require(self.per_step is None or self.per_step >= 1, f"per_step is {self.per_step}, at least 1 is needed")
+        self.require(
+            self.like is None or self.like.scheduled,
             "like= takes a planner whose level sizes are known beforehand: dus, in any order but entropy",
         )
 
-    def __init_subclass__(cls) -> None:
-        """A ranked planner is made as every other one is, where it does not say how itself."""
-        cls.__init__ = cls.__init__  # type: ignore[method-assign]
-
-    def steps(self, block_length: int) -> int:
+    def num_steps(self, block_length: int) -> int:
         """The number of steps that the counts add up to."""
-        if self.steps_of_block is not None:
-            return min(self.steps_of_block, block_length)
+        if self.steps is not None:
+            return min(self.steps, block_length)
         if self.like is not None:
-            return self.like.steps(block_length)
+            return self.like.num_steps(block_length)
         return -(-block_length // (self.per_step or 1))
 
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
@@ -74,8 +62,8 @@ class Ranked(Planner):
             return self.per_step
         sizes = block.initially_masked.sum(dim=1, keepdim=True)
         step = block.step[:, None]
-        if self.steps_of_block is not None:
-            steps = sizes.clamp(max=self.steps_of_block).clamp(min=1)
+        if self.steps is not None:
+            steps = sizes.clamp(max=self.steps).clamp(min=1)
             planned = sizes // steps + (step < sizes % steps)
             return planned.where(step < steps, sizes)
         assert self.like is not None
@@ -87,6 +75,7 @@ class Ranked(Planner):
         return planned.where(planned > 0, sizes)
 
 
+@register("confidence")
 @dataclass(frozen=True)
 class Confidence(Ranked):
     """Self-confidence: the k masked positions whose chosen token is most probable.
@@ -98,6 +87,7 @@ class Confidence(Ranked):
     """
 
 
+@register("entropy")
 @dataclass(frozen=True)
 class Entropy(Ranked):
     """The k masked positions of least entropy.
@@ -112,6 +102,7 @@ class Entropy(Ranked):
         return -prediction.entropy
 
 
+@register("margin")
 @dataclass(frozen=True)
 class Margin(Ranked):
     """The k masked positions with the widest margin between the two likeliest tokens.
@@ -126,7 +117,7 @@ class Margin(Ranked):
         return prediction.margin
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class _RankedSchedule(Ranked, Schedule):
     """A ranked planner whose score reads no prediction, so that its positions are known beforehand."""
 
@@ -147,6 +138,7 @@ class _RankedSchedule(Ranked, Schedule):
         raise NotImplementedError
 
 
+@register("random")
 @dataclass(frozen=True)
 class Random(_RankedSchedule):
     """k masked positions in an order drawn for each row and block.
@@ -161,24 +153,13 @@ class Random(_RankedSchedule):
 
     seed: int = 0
 
-    def __init__(
-        self,
-        steps: int | None = None,
-        per_step: int | None = None,
-        like: DUS | None = None,
-        seed: int = 0,
-        *,
-        steps_of_block: int | None = None,
-    ) -> None:
-        super().__init__(steps, per_step, like, steps_of_block=steps_of_block)
-        object.__setattr__(self, "seed", seed)
-
     def order(self, block: BlockState) -> Tensor:
         """Float `[N, B]`: uniform draws."""
         offset = torch.arange(block.masked.shape[1], device=block.masked.device)
         return uniform(self.seed, block.row[:, None], block.start[:, None] + offset)
 
 
+@register("left-to-right")
 @dataclass(frozen=True)
 class LeftToRight(_RankedSchedule):
     """The k leftmost masked positions.
@@ -187,6 +168,10 @@ class LeftToRight(_RankedSchedule):
 
     Autoregressive order, k tokens at once.
     """
+
+    def blockless(self, block_lengths: Sequence[int]) -> bool:
+        """Whether the counts are equal and divide every block."""
+        return self.per_step is not None and all(length % self.per_step == 0 for length in block_lengths)
 
     def order(self, block: BlockState) -> Tensor:
         """Float `[N, B]`: minus the position."""

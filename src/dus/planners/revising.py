@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dus.planners.base import BlockState, Planner, Prediction, require
+from dus.planners.base import Planner
 from dus.planners.counter import uniform
 from dus.planners.ranking import best
+from dus.planners.registry import register
+from dus.planners.state import BlockState, Prediction
 
 
 def _revisable(block: BlockState) -> Tensor:
@@ -17,6 +19,7 @@ def _revisable(block: BlockState) -> Tensor:
     return block.initially_masked & ~block.masked
 
 
+@register("saber")
 @dataclass(frozen=True)
 class Saber(Planner):
     """Saber: adaptive acceleration, and backtracking where confidence fell.
@@ -40,7 +43,8 @@ class Saber(Planner):
     n: int = 2
 
     def __post_init__(self) -> None:
-        require(self.n >= 1, f"saber: n is {self.n}, at least 1 is needed")
+        super().__post_init__()
+        self.require(self.n >= 1, f"n is {self.n}, at least 1 is needed")
 
     def wanted(self, block: BlockState) -> Tensor:
         """Bool `[N, B]`: the masked positions and those that may be taken back."""
@@ -65,7 +69,8 @@ class Saber(Planner):
         return best(fall, _revisable(block), number) & unfinished
 
 
-@dataclass(frozen=True, init=False)
+@register("remdm")
+@dataclass(frozen=True)
 class ReMDM(Planner):
     """Confidence remasking: tokens that were unsure when they were written may be written again.
 
@@ -82,28 +87,25 @@ class ReMDM(Planner):
     most confident positions, as decoders of large models do.
 
     Attributes:
-        steps: S, the steps of a block; a block of fewer masks takes one step for each. (The field; the method
-            `steps` tells the number of a whole block.)
+        steps: S, the steps of a block; a block of fewer masks takes one step for each.
         seed: of the draws.
     """
 
-    steps_of_block: int = field(default=16, metadata={"text": "steps"})
+    steps: int = 16
     seed: int = 0
 
-    def __init__(self, steps: int | None = None, seed: int = 0, *, steps_of_block: int = 16) -> None:
-        steps = steps_of_block if steps is None else steps  # `dataclasses.replace` knows it by the field's name
-        require(steps >= 1, f"remdm: steps is {steps}, at least 1 is needed")
-        object.__setattr__(self, "steps_of_block", steps)
-        object.__setattr__(self, "seed", seed)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.steps >= 1, f"steps is {self.steps}, at least 1 is needed")
 
-    def steps(self, block_length: int) -> int:
+    def num_steps(self, block_length: int) -> int:
         """The field, or the block's length where that is less."""
-        return min(self.steps_of_block, block_length)
+        return min(self.steps, block_length)
 
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Bool `[N, B]`: the most confident masked positions, as many as the schedule is short of."""
         size = block.initially_masked.sum(dim=1, keepdim=True)
-        steps = size.clamp(max=self.steps_of_block).clamp(min=1)
+        steps = size.clamp(max=self.steps).clamp(min=1)
         target = ((block.step[:, None] + 1) * size * 2 + steps) // (2 * steps)
         kept = (_revisable(block) & ~self.revise(block, prediction)).sum(dim=1, keepdim=True)
         return best(prediction.confidence, block.masked, target - kept)
@@ -111,7 +113,7 @@ class ReMDM(Planner):
     def revise(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Bool `[N, B]`: unmasked positions that the draw takes back."""
         unmasked = _revisable(block)
-        steps = block.initially_masked.sum(dim=1).clamp(max=self.steps_of_block).clamp(min=1)
+        steps = block.initially_masked.sum(dim=1).clamp(max=self.steps).clamp(min=1)
         left = (steps - block.step - 1).clamp(min=0)
         largest = (left / block.step.clamp(min=1)).clamp(max=1)[:, None]
         unsure = (-block.confidence_then).masked_fill(~unmasked, -torch.inf).softmax(dim=1)

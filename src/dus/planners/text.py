@@ -2,56 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
-import types
-import typing
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from dus.planners.base import Planner, PlannerError, Wrapper
+from dus.planners.base import Planner, Wrapper
+from dus.planners.fields import Kind, PlannerError, kinds, text_fields
+from dus.planners.registry import WORD, hidden, name_of, registered
 
 LONGEST = 1000
 """Characters of a planner text; what nests deeper than that is no planner."""
 
-_WORD = re.compile(r"[A-Za-z_][\w-]*")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_TOKEN = re.compile(rf"\s*(?:({_WORD.pattern})|({_NUMBER.pattern})|(['\"])(.*?)\3|(\S))", re.DOTALL)
-
-_names: dict[str, type[Planner]] = {}
-
-
-def register(name: str, planner: type[Planner]) -> None:
-    """Give a planner class its name in texts.
-
-    Raises:
-        PlannerError: where the name is taken by another class.
-    """
-    if _names.setdefault(name, planner) is not planner:
-        raise PlannerError(f"the planner name {name!r} is taken by {_names[name].__name__}")
-
-
-def registered() -> dict[str, type[Planner]]:
-    """Every planner class by its name, wrappers among them."""
-    return dict(_names)
-
-
-def text_fields(planner: type[Planner]) -> dict[str, dataclasses.Field]:
-    """The fields of a planner class by their name in texts; a wrapper's `inner`, and what others imply, are none."""
-    fields = dataclasses.fields(planner)  # type: ignore[arg-type]
-    return {field.metadata.get("text", field.name): field for field in fields if field.init and field.name != "inner"}
+_TOKEN = re.compile(rf"\s*(?:({WORD.pattern})|({_NUMBER.pattern})|(['\"])(.*?)\3|(\S))", re.DOTALL)
 
 
 def unparse(planner: Planner) -> str:
-    """The text that `parse` turns into an equal planner: fields at their default are left out, but for the main one."""
-    name = next((name for name, cls in _names.items() if cls is type(planner)), None)
-    if name is None:
-        raise PlannerError(f"{type(planner).__name__} has no text form: it is not registered")
+    """The text that `parse` turns into an equal planner: fields at their default are left out, but for the main one.
+
+    Raises:
+        PlannerError: a planner that is not registered, or that has been given attributes that are no fields.
+    """
+    cls = type(planner)
+    name = name_of(cls)
+    if registered().get(name) is not cls:
+        raise PlannerError(f"{name} has no text form: it is not registered")
+    if hidden(planner):
+        raise PlannerError(f"{name}: a planner has no memory, but {', '.join(hidden(planner))} is none of its fields")
     shown = [
-        f"{label}={_unparse_value(getattr(planner, field.name))}"
-        for label, field in text_fields(type(planner)).items()
-        if getattr(planner, field.name) != field.default or "main" in field.metadata
+        f"{label}={_unparse_value(getattr(planner, label))}"
+        for label, field in text_fields(cls).items()
+        if getattr(planner, label) != field.default or "main" in field.metadata
     ]
     text = f"{name}({', '.join(shown)})" if shown else name
     return f"{unparse(planner.inner)} | {text}" if isinstance(planner, Wrapper) else text
@@ -62,7 +43,7 @@ def _unparse_value(value: object) -> str:
         return unparse(value)
     if isinstance(value, float):
         return str(value).removesuffix(".0")
-    if not isinstance(value, str) or _WORD.fullmatch(value):
+    if not isinstance(value, str) or (WORD.fullmatch(value) and value != "None"):
         return str(value)
     quote = '"' if "'" in value else "'"
     if quote in value:
@@ -147,9 +128,10 @@ class _Parser:
         kind, name = self.take()
         if kind != "word":
             raise self.fail(f"a planner's name is expected where {name!r} stands")
-        cls = _names.get(name)
+        known = registered()
+        cls = known.get(name)
         if cls is None:
-            raise self.fail(f"no planner is named {name!r}{_nearest(name, _names)}; known are {', '.join(_names)}")
+            raise self.fail(f"no planner is named {name!r}{_nearest(name, known)}; known are {', '.join(known)}")
         if issubclass(cls, Wrapper) and inner is None:
             raise self.fail(f"{name} stands behind a planner and a bar, as in 'eb | {name}'")
         if not issubclass(cls, Wrapper) and inner is not None:
@@ -162,7 +144,7 @@ class _Parser:
             raise self.fail(str(error)) from None
 
     def fields(self, name: str, cls: type[Planner]) -> dict[str, object]:
-        known = _types(cls)
+        known = {label: kinds(cls)[label] for label in text_fields(cls)}
         values: dict[str, object] = {}
         self.expect("(")
         while not self.on(")"):
@@ -181,54 +163,35 @@ class _Parser:
         self.expect(")")
         return values
 
-    def value(self, place: str, wanted: type) -> object:
-        if issubclass(wanted, Planner):
-            planner = self.pipeline()
-            if not isinstance(planner, wanted):
-                raise self.fail(f"{place} takes a {wanted.__name__} planner, not {planner}")
-            return planner
-        if wanted not in _READERS:
+    def value(self, place: str, wanted: Kind | None) -> object:
+        if wanted is None:
             raise self.fail(f"{place} takes a value that no text can hold")
-        read, expected = _READERS[wanted]
+        if wanted.optional and not self.ended() and self.tokens[self.at] == ("word", "None"):
+            self.take()
+            return None
+        if issubclass(wanted.type, Planner):
+            planner = self.pipeline()
+            if not wanted.holds(planner):
+                raise self.fail(f"{place} takes {wanted}, not {planner}")
+            return planner
         kind, text = self.take()
         try:
             if kind == "mark":
                 raise ValueError
-            return read(text)
+            value = _READERS[wanted.type](text)
         except (ValueError, KeyError):
-            raise self.fail(f"{place} takes {expected}, not {text!r}") from None
+            value = None
+        if value is None or not wanted.holds(value):
+            raise self.fail(f"{place} takes {wanted}, not {text!r}")
+        return value
 
 
-def _whole(text: str) -> int:
-    """A number that an int64 holds."""
-    value = int(text)
-    if not -(2**63) <= value < 2**63:
-        raise ValueError
-    return value
-
-
-def _truth(text: str) -> bool:
-    return {"True": True, "False": False}[text]
-
-
-_READERS: dict[type, tuple[Callable[[str], object], str]] = {
-    int: (_whole, "a whole number below 2^63"),
-    float: (float, "a number"),
-    str: (str, "a word"),
-    bool: (_truth, "True or False"),
+_READERS: dict[type, Callable[[str], object]] = {
+    int: int,
+    float: float,
+    str: str,
+    bool: {"True": True, "False": False}.__getitem__,
 }
-
-
-def _types(planner: type[Planner]) -> dict[str, type]:
-    """For each field by its name in texts the one type that it takes besides None."""
-    hints = typing.get_type_hints(planner)
-    return {label: _type(hints[field.name]) for label, field in text_fields(planner).items()}
-
-
-def _type(hint: Any) -> type:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
-    return str if typing.get_origin(hint) is typing.Literal else hint
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

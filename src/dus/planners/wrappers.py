@@ -8,10 +8,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from dus.planners.base import MAIN, BlockState, Planner, Prediction, Wrapper, require
+from dus.planners.base import Planner, Wrapper
+from dus.planners.fields import MAIN
 from dus.planners.ranking import best
+from dus.planners.registry import register
+from dus.planners.state import BlockState, Prediction
 
 
+@register("spaced")
 @dataclass(frozen=True)
 class Spaced(Wrapper):
     """The spacing post-filter: of what the inner planner selects, keep positions that are far enough apart.
@@ -32,7 +36,8 @@ class Spaced(Wrapper):
     gap: int = field(default=8, metadata=MAIN)
 
     def __post_init__(self) -> None:
-        require(self.gap >= 0, f"spaced: gap is {self.gap}, a distance is not negative")
+        super().__post_init__()
+        self.require(self.gap >= 0, f"gap is {self.gap}, a distance is not negative")
 
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Bool `[N, B]`: the positions kept."""
@@ -65,6 +70,7 @@ def _far_apart(score: Tensor, among: Tensor, gap: Tensor) -> Tensor:
     return kept
 
 
+@register("deferred")
 @dataclass(frozen=True)
 class Deferred(Wrapper):
     """Deferral, the paper's "skip": hold uncertain positions of the inner planner's selection back.
@@ -84,14 +90,15 @@ class Deferred(Wrapper):
     threshold: float = field(default=0.3, metadata=MAIN)
 
     def __post_init__(self) -> None:
-        require(
+        super().__post_init__()
+        self.require(
             0 <= self.threshold <= 1,
-            f"deferred: threshold is {self.threshold}, a probability lies between 0 and 1",
+            f"threshold is {self.threshold}, a probability lies between 0 and 1",
         )
 
-    def steps(self, block_length: int) -> int | None:
+    def num_steps(self, block_length: int) -> int | None:
         """As many as the inner planner."""
-        return self.inner.steps(block_length)
+        return self.inner.num_steps(block_length)
 
     def wanted(self, block: BlockState) -> Tensor:
         """Bool `[N, B]`: what the inner planner wants; all masked positions in the last step."""
@@ -108,7 +115,7 @@ class Deferred(Wrapper):
     def _last(self, block: BlockState) -> Tensor:
         """Bool `[N, 1]`: rows at the last step of their schedule; none under an adaptive planner."""
         width = block.masked.shape[1]
-        if self.inner.steps(width) is None:
+        if self.inner.num_steps(width) is None:
             return torch.zeros_like(block.masked[:, :1])
         steps = _steps_by_length(self.inner, width).to(block.step.device)
         return (block.step >= steps[block.length] - 1)[:, None]
@@ -117,4 +124,4 @@ class Deferred(Wrapper):
 @lru_cache(maxsize=256)
 def _steps_by_length(planner: Planner, width: int) -> Tensor:
     """Int64 `[width + 1]`: the planner's steps for a block of each length."""
-    return torch.tensor([planner.steps(length) or 1 for length in range(width + 1)])
+    return torch.tensor([planner.num_steps(length) or 1 for length in range(width + 1)])

@@ -5,7 +5,7 @@ import torch
 import dus
 from dus.denoisers import from_callable
 from dus.lab.analysis.fresh import observed, traced
-from dus.planners import registered
+from dus.planners import Wrapper, registered
 
 VOCAB, MASK, LENGTH = 6, 5, 12
 
@@ -20,11 +20,9 @@ def logits(canvas):
 MODEL = from_callable(logits, mask_token_id=MASK, vocab_size=VOCAB)
 PROMPTS = [torch.tensor([0, 1]), torch.tensor([2])]
 PLANNERS = {
-    "levels": "levels(groups='0 3/1 4/2 5')",
-    "spaced": "eb(gamma=4) | spaced(gap=3)",
-    "deferred": "dus | deferred(threshold=0.4)",
-}
-"""Names that are no planner by themselves."""
+    name: f"eb(gamma=4) | {name}" if issubclass(cls, Wrapper) else str(cls.example(6))
+    for name, cls in registered().items()
+} | {"spaced": "eb(gamma=4) | spaced(gap=3)", "deferred": "dus | deferred(threshold=0.4)"}
 
 
 def entropy(canvas):
@@ -35,9 +33,9 @@ def entropy(canvas):
     return -(chance * chance.clamp(min=1e-30).log2()).sum(dim=-1)
 
 
-@pytest.mark.parametrize("name", sorted(registered()))
+@pytest.mark.parametrize("name", PLANNERS)
 def test_observing_changes_nothing_and_sees_every_mask(name):
-    planner = PLANNERS.get(name, name)
+    planner = PLANNERS[name]
     settings = {"max_new_tokens": LENGTH, "block_length": 6, "seed": 0, "eos": "ignore"}
     generation = dus.generate(MODEL, PROMPTS[:1], planner=planner, **settings)
     field = observed(MODEL, PROMPTS[:1], planner=planner, **settings)

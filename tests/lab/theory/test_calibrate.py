@@ -23,10 +23,10 @@ from dus.lab.theory import (
     schedule_of,
 )
 from dus.lab.theory import known as known_module
-from dus.lab.theory.calibrate import calibrate
+from dus.lab.theory.calibrate import calibrate, write_levels
 from dus.lab.theory.kinds import KINDS
 from dus.lab.theory.known import cost, of_blocks, of_exact, pairs, planned
-from dus.planners import DUS, parse
+from dus.planners import DUS, PlannerError, parse
 
 NEAR = 0.05
 """Nats of a block within which a plan from exact measurements has to come to the best schedule."""
@@ -155,12 +155,22 @@ def test_the_file_runs_as_a_planner(strands, tmp_path):
     assert about["nats a token above token by token"] == found.chosen.loss.nats
 
 
+def test_what_is_no_partition_of_a_block_is_not_written(tmp_path):
+    path = tmp_path / "levels.json"
+    with pytest.raises(PlannerError, match="lacks the offset 1"):
+        write_levels(path, [[0], [2]], {})
+    assert not path.exists()
+    write_levels(path, [[0, 2], [1]], {"model": "ρ"})
+    assert list(tmp_path.iterdir()) == [path]
+    assert parse(f"levels(file='{path}')").levels == ((0, 2), (1,))
+
+
 def test_where_dus_is_best_nothing_better_is_claimed():
     source = random_markov(2, 1, 0.5, seed=1)
     found = calibrate(MarkovDenoiser(source), from_source(source, 80, 20, known=2), [8], 8, calls=3)
     names = [option.name for option in found.options]
     assert names == ["calibrated", "dus", "left-to-right(steps=3)"]
-    assert all(len(option.levels) <= DUS().steps(8) for option in found.options)
+    assert all(len(option.levels) <= DUS().num_steps(8) for option in found.options)
     assert found.chosen.loss.nats <= found.options[1].loss.nats
 
 

@@ -123,7 +123,7 @@ def test_calibrate_writes_what_the_planner_runs(tmp_path, bundled):
     done = dus.generate(
         bundled, "Tom has 5 apples.", planner=f"levels(file='{file}')", max_new_tokens=8, block_length=4, eos="ignore"
     )
-    assert done.nfe[0] == 2 * parse(f"levels(file='{file}')").steps(4)
+    assert done.nfe[0] == 2 * parse(f"levels(file='{file}')").num_steps(4)
     out = run("calibrate", "--kind", "first order", "--block-length", 4, "--quality", 9, "--out", file)
     assert out.endswith("levels(groups='0 1 2 3')\n")
     assert json.loads(file.read_text(encoding="utf-8"))["levels"] == [[0, 1, 2, 3]]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import colorsys
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 
 from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+from dus.planners import Planner, Schedule, registered
 
 KINDS = {  # base planner: (panel, colour), in the order of every table; colours of Okabe and Ito, then of Tol
     "confidence": ("schedules", "#D55E00"),
@@ -63,12 +66,33 @@ def look(planner: str) -> Look:
     """The look of a planner, from its text."""
     base = re.match(r"[\w-]*", planner)
     name = base[0] if base else ""
-    panel, colour = KINDS.get(name, ("other", "#444444"))
-    kind = list(KINDS).index(name) if name in KINDS else len(KINDS)
+    panel, colour = KINDS.get(name) or (_panel(name), _colour(name))
+    kinds = [*KINDS, *(other for other in registered() if other not in KINDS), name]
+    kind = kinds.index(name)
     if planner == TOKEN_BY_TOKEN:
         kind, colour = -1, "#000000"
     gap = re.search(r"spaced\(gap=(\d+)\)", planner)
     return Look(short(planner), colour, panel, (kind, planner.count("|"), int(gap[1]) if gap else 0))
+
+
+def _panel(name: str) -> str:
+    """The panel of a planner that is not among the known ones, by what it can do."""
+    cls = registered().get(name)
+    if cls is not None and (cls.revise is not Planner.revise or cls.edit is not Planner.edit):
+        return "remasking"
+    return "schedules" if cls is not None and issubclass(cls, Schedule) else "other"
+
+
+def _colour(name: str) -> str:
+    """A colour for a planner that is not among the known ones, always the same for the same name.
+
+    Its place among the registered ones sets the hue, each a golden section of the circle from the one before; the
+    hue of a name that nobody registered is taken from the name.
+    """
+    others = [other for other in registered() if other not in KINDS]
+    place = others.index(name) if name in others else int(sha256(name.encode()).hexdigest()[:8], 16) + 0.5
+    red, green, blue = colorsys.hls_to_rgb(place * 0.618034 % 1, 0.35, 0.6)
+    return f"#{round(red * 255):02X}{round(green * 255):02X}{round(blue * 255):02X}"
 
 
 def short(planner: str) -> str:

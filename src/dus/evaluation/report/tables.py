@@ -35,7 +35,7 @@ def accuracy(sections: Sequence[Section]) -> str:
         ]
         if any(pairs):
             rows.append([name, _score(_token_by_token(section, cache), section), *pairs])
-    heads = [f"B = {length} (×{length / DUS().steps(length):.3g})" for length in lengths]
+    heads = [f"B = {length} (×{length / DUS().num_steps(length):.3g})" for length in lengths]
     return markdown(["", "TBT", *heads], rows) if rows else ""
 
 
@@ -141,7 +141,7 @@ def printed() -> str:
         [f"{data}, {model}", f"{tbt}", *(f"{theirs} → {ours}" for theirs, ours in pairs)]
         for (data, model), (tbt, pairs) in published.ACCURACY.items()
     ]
-    heads = [f"B = {length} (×{length / DUS().steps(length):.3g})" for length in published.BLOCKS]
+    heads = [f"B = {length} (×{length / DUS().num_steps(length):.3g})" for length in published.BLOCKS]
     distances = [[data, str(length), *map(str, far)] for (data, length), far in published.DISTANCE.items()]
     first = markdown(["Conf. → DUS, %", "TBT", *heads], rows)
     second = markdown(["distance", "B", *published.SPACED_PLANNERS], distances)

@@ -99,9 +99,9 @@ class _Observed(Wrapper):
         self.seen.append((block.start, block.masked, prediction.entropy))
         return self.inner.select(block, prediction)
 
-    def steps(self, block_length: int) -> int | None:
+    def num_steps(self, block_length: int) -> int | None:
         """As many as the inner planner."""
-        return self.inner.steps(block_length)
+        return self.inner.num_steps(block_length)
 
 
 def _answers(generation: Generation, texts: Sequence[str], tokenizer: Any) -> list[Answer]:

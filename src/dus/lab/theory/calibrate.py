@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from dus.lab.theory.losses import ONE_BY_ONE, Losses, losses
 from dus.lab.theory.schedules import Schedule, schedule_of
 from dus.lab.theory.texts import Blocks, Texts
 from dus.planners import Levels, parse
-from dus.planners.levels import write_levels
+from dus.writing.files import write
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,23 @@ class Calibration:
             "texts": self.texts,
         }
         write_levels(path, best.levels, {**about, **known})
+
+
+def write_levels(path: Path, levels: Iterable[Iterable[int]], about: Mapping[str, object]) -> None:
+    """Write levels to a file that the planner `levels(file=…)` reads; it appears when it is whole.
+
+    Args:
+        path: where to.
+        levels: the offsets of each step.
+        about: where they come from, for whoever opens the file.
+
+    Raises:
+        PlannerError: levels that are no partition of a block.
+    """
+    planner = _planner(levels)
+    lines = ",\n  ".join(json.dumps(level) for level in planner.levels)
+    origin = json.dumps(dict(about), ensure_ascii=False)
+    write(path, f'{{\n "block_length": {planner.block_length},\n "levels": [\n  {lines}\n ],\n "about": {origin}\n}}\n')
 
 
 def calibrate(
@@ -174,17 +192,17 @@ class _Bench:
         groups = planned(self.known, lambda places: self.measure(places)[:length], steps)
         yield self._measured("calibrated", groups)
         for text in ("dus", f"left-to-right(steps={steps})"):
-            if parse(text).steps(length) == steps:
+            if parse(text).num_steps(length) == steps:
                 yield self._measured(text, schedule_of(text, length))
 
     def _measured(self, name: str, groups: Schedule) -> Option:
         """The option of a schedule, with its loss."""
         planner = _planner(groups)
         whole = self._blocks() - 1
-        calls = whole * len(planner.levels) + planner.steps(self.tokens - whole * self.known.length)
+        calls = whole * len(planner.levels) + planner.num_steps(self.tokens - whole * self.known.length)
         loss = losses(self.blocks, planner).above(self.one_by_one)
         return Option(name, self.known.length, [list(level) for level in planner.levels], calls, loss)
 
 
-def _planner(groups: Schedule) -> Levels:
+def _planner(groups: Iterable[Iterable[int]]) -> Levels:
     return Levels(groups="/".join(" ".join(map(str, sorted(group))) for group in groups))

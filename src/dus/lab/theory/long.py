@@ -63,7 +63,7 @@ def contexts(
         TheoryError: texts too short.
     """
     most = max(known)
-    planners = ("dus", f"left-to-right(steps={DUS().steps(block_length)})")
+    planners = ("dus", f"left-to-right(steps={DUS().num_steps(block_length)})")
     for tokens in known:
         blocks = texts.blocks(model, block_length, context=tokens, most_context=most, seed=seed)
         one_by_one = losses(blocks, ONE_BY_ONE)

@@ -32,7 +32,7 @@ class Ordered:
 
 def planners_of_orders(block_length: int) -> list[str]:
     """DUS's levels and residue classes in every order, groups of neighbours and random ones: all in as many calls."""
-    steps = DUS().steps(block_length)
+    steps = DUS().num_steps(block_length)
     return [
         "dus",
         "dus(order=entropy)",
