@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint report pages bench
+.PHONY: demo test fuzz lint report pages bench
 
 demo: .venv/installed
 	$(BIN)/dus demo
@@ -9,6 +9,9 @@ demo: .venv/installed
 test: .venv/installed lint
 	$(BIN)/pytest
 	$(BIN)/dus train --check
+
+fuzz: .venv/installed  # 8,000 inputs a test, above 100,000 in all
+	DUS_FUZZ=8000 $(BIN)/pytest tests/cli/test_fuzz.py
 
 PRESET := $(if $(QUICK),report-quick,report)
 

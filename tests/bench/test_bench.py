@@ -115,9 +115,9 @@ def test_the_floor_makes_the_same_calls(model, cache):
     again = Watched(model)
     replayed, watched.inner = list(watched.calls), again
     watched.replay()
-    assert [call.read.shape for call in again.calls] == [call.read.shape for call in replayed]
-    computed = [None if call.positions is None else call.positions.tolist() for call in replayed]
-    assert [None if call.positions is None else call.positions.tolist() for call in again.calls] == computed
+    assert [call.read[0].shape for call in again.calls] == [call.read[0].shape for call in replayed]
+    computed = [None if call.layout is None else call.layout.columns.tolist() for call in replayed]
+    assert [None if call.layout is None else call.layout.columns.tolist() for call in again.calls] == computed
 
 
 def test_a_scaled_shape_keeps_its_proportions():

@@ -97,7 +97,7 @@ def test_results_of_a_sweep(good, bad, tmp_path):
         answer = Answer("t", nfe=4, useful=9, written=16, distance=distance, pairs=9, isolated=isolated, unmasked=16)
         shard = Shard(cell, 0, (0, 1), ("p", "q"), True, ())
         store.keep(shard, Answered((answer, answer), 1.0), [1.0, 0.0], ["1", "2"])
-        store.finish(cell, "right")
+        store.finish(store.joined(cell, "right", True))
     out = good(store.folder, "--out", tmp_path / "out")
     lines = [line.split() for line in out.splitlines()]
     assert ["dus", "16", "4.00", "6.2", "100%", "–", "–"] in lines

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import save
+
 SHORT = ["--max-new-tokens", "4"]
 
 
@@ -25,6 +27,10 @@ def assert_refused(result, *words):
         (["nonsense"], ["nonsense"]),
         (["generate"], ["PROMPT"]),
         (["generate", "hi", "--unheard-of"], ["--unheard-of"]),
+        (["generate", "hi", "--gen-length", "8"], ["--gen-length", "it is called --max-new-tokens here"]),
+        (["generate", "hi", "--steps", "8"], ["--planner=confidence(steps=8)"]),
+        (["generate", "hi", "--model-path", "x"], ["it is called --model here"]),
+        (["planners", "--steps", "8"], ["No such option: --steps"]),
         (["generate", "hi", "--samples", "0"], ["samples"]),
         (["generate", "hi", "--block-length", "many"], ["block_length is 'many'"]),
         (["generate", "hi", "--planner", "dsu"], ["dsu", "did you mean 'dus'"]),
@@ -115,8 +121,9 @@ def test_standard_input(dus, monkeypatch, stream):
         ("hi", ["--max-new-tokens", "0"], ["nothing to generate"]),
         ("hi", [*SHORT, "--dtype", "int8"], ["int8"]),
         ("hi", [*SHORT, "--device", "toaster"], ["toaster"]),
+        ("hi", [*SHORT, "--defer-tokens", "2,end"], ["token ids are whole numbers", "2,end"]),
     ],
-    ids=["mask", "long", "chat", "nothing", "dtype", "device"],
+    ids=["mask", "long", "chat", "nothing", "dtype", "device", "ids"],
 )
 def test_prompt_that_the_model_cannot_take(dus, checkpoint, prompt, options, words):
     assert_refused(dus("generate", prompt, "--model", checkpoint, *options), *words)
@@ -128,6 +135,16 @@ def test_long_line_is_named_before_anything_is_decoded(dus, checkpoint, tmp_path
     file = tmp_path / "q.jsonl"
     file.write_text("".join(f'{{"text": "{"x" * length}"}}\n' for length in (3, 240, 250, 4)))
     assert_refused(dus("generate", file, "--model", checkpoint, "--max-new-tokens", "20"), "line 3", "at most 6")
+
+
+def test_a_chat_template_that_refuses_a_system_turn(dus, tmp_path):
+    template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    model = save(tmp_path / "model", template)
+    file = tmp_path / "q.jsonl"
+    turns = '[{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}]'
+    file.write_text(f'{{"text": "hi"}}\n{{"messages": {turns}}}\n')
+    words = ["line 2", "refuses a conversation of system, user", "no system role"]
+    assert_refused(dus("generate", file, "--model", model, *SHORT), *words)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """dus eval: a grid on the bundled model, from the command line to the tables."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -119,3 +120,23 @@ def test_another_models_folder_is_refused(dus, good, tmp_path, chat_checkpoint):
     code, _, err = dus("eval", "--out", tmp_path, *SMALL, "--block-length", "8", "--model", chat_checkpoint)
     assert code == 2
     assert "name another folder" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no locks of this kind")
+def test_a_folder_is_filled_by_one_sweep_at_a_time(dus, good, tmp_path):
+    out = tmp_path / "out"
+    asked = ["eval", "--out", out, *SMALL, "--block-length", "8"]
+    with Store(out).alone():
+        code, _, err = dus(*asked)
+    assert code == 2
+    assert err.splitlines()[-1].startswith(f"dus: {out} is being filled by process {os.getpid()} on ")
+    assert not (out / "record.json").exists()
+    good(*asked)
+
+
+def test_the_mask_token_is_part_of_what_a_folder_holds(dus, good, checkpoint, tmp_path):
+    asked = ["eval", "--out", tmp_path / "out", "--model", checkpoint, *SMALL, "--no-chat", "--block-length", "8"]
+    good(*asked)
+    code, _, err = dus(*asked, "--mask-token-id", "7")
+    assert code == 2
+    assert "holds the answers of another model (mask_token_id None, not 7)" in err

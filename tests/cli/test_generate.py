@@ -113,7 +113,7 @@ def test_progress_bar_counts_every_prompt_once(checkpoint):
 
         package.generate(package.load(checkpoint), prompts, samples=2, batch_size=4, progress=see, **decoding)
     assert seen == sorted(seen)
-    assert bar.before + len(bar.batch) == 14
+    assert len(bar.reached) == 14
     assert 6 <= seen[-1] < 7
 
 
@@ -148,3 +148,28 @@ def test_watch_draws_each_step_within_the_screen(checkpoint, planner, length):
     assert "▁" in screen.getvalue()
     assert len(generation.tokens[0]) == length
     assert "48;2;" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("typed", "stop"),
+    [("a\\n", "a\n"), ("\\t\\r", "\t\r"), ("\\\\n", "\\n"), ("\n", "\n"), ("\\d é", "\\d é"), ("\\\\\\n", "\\\n")],
+)
+def test_a_stop_string_may_be_typed_with_escapes(good, checkpoint, monkeypatch, typed, stop):
+    asked = []
+    monkeypatch.setattr("dus.cli.generate._decoded", lambda *given: asked.append(given) or sys.exit(0))
+    with pytest.raises(SystemExit):
+        good("generate", "hello", "--model", checkpoint, *SHORT, "--stop", typed, "--stop", "b")
+    assert asked[0][2].stops == (stop, "b")
+
+
+def test_tokens_may_be_suppressed_and_deferred(good, checkpoint):
+    model = package.load(checkpoint, dtype="float32")
+    asked = {"max_new_tokens": 12, "block_length": 8, "planner": "confidence"}
+    plain = package.generate(model, "hello", **asked)
+    written = sorted(set(plain.tokens[0].tolist()))[:2]
+    given = ["--suppress-tokens", ",".join(map(str, written)), "--defer-tokens", "5;6", "--planner", "confidence"]
+    found = json.loads(good("generate", "hello", "--model", checkpoint, *SHORT, *given, "--json"))
+    expected = package.generate(model, "hello", **asked, suppress_tokens=written, defer_tokens=[5, 6])
+    assert found["answers"][0]["tokens"] == expected.tokens[0].tolist() != plain.tokens[0].tolist()
+    compared = json.loads(good("compare", "hello", "--model", checkpoint, *SHORT, *given, "--json"))
+    assert compared["results"][-1]["tokens"] == expected.tokens[0].tolist()

@@ -22,8 +22,8 @@ def stop_after(monkeypatch, count):
     """The user's interrupt, after so many steps."""
     steps = Run.steps
 
-    def stopped(self):
-        for number, step in enumerate(steps(self)):
+    def stopped(self, **how):
+        for number, step in enumerate(steps(self, **how)):
             if number == count:
                 raise KeyboardInterrupt
             yield step

@@ -10,7 +10,7 @@ import pytest
 
 from dus import generate, load
 from dus.cli import InputError
-from dus.cli.lm_eval import _complete
+from dus.cli.lm_eval import _complete, _parsed
 from dus.evaluation.harness.reading import HarnessError
 
 TASK = """
@@ -138,7 +138,8 @@ def test_help_is_ours_and_points_to_lm_evals(good):
 
 
 def arguments(**given):
-    return SimpleNamespace(**{"model": None, "tasks": None, "config": None, "include_path": None, **given})
+    none = dict.fromkeys(("model", "tasks", "config", "include_path", "seed"))
+    return SimpleNamespace(**{**none, **given})
 
 
 def test_the_model_is_dus_where_neither_options_nor_a_configuration_name_one(tmp_path):
@@ -153,6 +154,32 @@ def test_the_model_is_dus_where_neither_options_nor_a_configuration_name_one(tmp
         found = arguments(**given)
         _complete(found, None, tmp_path)
         assert (found.model, found.include_path) == (model, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seed"),
+    [
+        ([], None),
+        (["--seed", "42"], 42),
+        (["--seed", "0,1,2,3"], 2),
+        (["--seed", "0,1,none,3"], None),
+        (["--seed", "42", "--model_args", "seed=7"], 7),
+        (["--seed", "42", "--model", "hf"], None),
+        (["--config", "CONFIG"], 5),
+        (["--config", "CONFIG", "--seed", "6"], 6),
+    ],
+)
+def test_the_seed_of_lm_eval_draws_tokens_where_the_model_has_none_of_its_own(tmp_path, asked, seed):
+    from lm_eval._cli import HarnessCLI
+
+    config = tmp_path / "config.yaml"
+    config.write_text("seed: [3, 4, 5, 6]\nmodel_args: {block_length: 8}\n")
+    arguments = ["--tasks", "arc_easy", *(part.replace("CONFIG", str(config)) for part in asked)]
+    found = _parsed(HarnessCLI(), arguments)
+    _complete(found, None, tmp_path)
+    given = found.model_args or {}
+    assert given.get("seed") == seed
+    assert "--config" not in asked or given["block_length"] == 8
 
 
 def test_code_is_never_run_by_lm_evals_own_form_of_a_task(tmp_path):

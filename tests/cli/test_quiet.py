@@ -6,14 +6,14 @@ from importlib.util import find_spec
 
 import pytest
 
-from dus.decoding import batches
+from dus.decoding import memory
 
 
 def test_rows_that_do_not_fit_are_told_of_in_one_line(dus, checkpoint, tmp_path, monkeypatch):
     prompts = tmp_path / "asked.jsonl"
     prompts.write_text('{"prompt": "one and one"}\n' * 3)
-    monkeypatch.setattr(batches, "free_bytes", lambda device: 1_000_000)
-    monkeypatch.setattr(batches, "row_bytes", lambda model, settings, length: 400_000)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1_000_000)
+    monkeypatch.setattr(memory, "row_bytes", lambda model, settings, length: 400_000)
     options = ["--max-new-tokens", "8", "--block-length", "4", "--device", "cpu"]
     code, _, err = dus("generate", prompts, "--model", checkpoint, *options)
     assert code == 0, err

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dus.denoisers import from_callable
+from dus.denoisers import DenoiserAround, from_callable
 
 MASK, END = 0, 1
 
@@ -67,23 +67,22 @@ def constant(logits, **kwargs):
 @dataclass
 class Call:
     canvas: torch.Tensor
-    read: torch.Tensor
+    read: list
     attention_mask: torch.Tensor | None
 
 
-class Recorder:
-    """A denoiser around a denoiser that keeps what it was asked."""
+class Recorder(DenoiserAround):
+    """A denoiser around a denoiser that keeps what it was asked; `read` as a list of columns for each row."""
 
     def __init__(self, model):
-        self.model = model
+        super().__init__(model)
         self.calls = []
 
-    def __getattr__(self, name):
-        return getattr(self.model, name)
-
     def logits(self, canvas, *, read, attention_mask=None, cache=None):
-        self.calls.append(Call(canvas.clone(), read.clone(), attention_mask))
-        return self.model.logits(canvas, read=read, attention_mask=attention_mask, cache=cache)
+        rows, columns = read
+        each = [columns[rows == row].tolist() for row in range(len(canvas))]
+        self.calls.append(Call(canvas.clone(), each, attention_mask))
+        return self.inner.logits(canvas, read=read, attention_mask=attention_mask, cache=cache)
 
 
 class Pieces:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import dus
-from dus.decoding import BatchWarning, GenerationError, Settings, batches, memory
-from dus.denoisers import Checkpoint, DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM
+from dus.decoding import BatchWarning, GenerationError, Settings, memory
+from dus.denoisers import DenoiserAround, DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM, NativeLM
 
 from .standins import Recorder, hashed, rows, same
 
@@ -20,21 +20,19 @@ PROMPTS = [[5, 3, 7, 2, 9, 4, 6], [8], [2, 2, 3], [4, 6, 2], [9, 9, 2, 3, 4, 5],
 REFUSED = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1125899906842624 bytes."
 
 
-class Small:
+class Small(DenoiserAround):
     """A denoiser that takes so many rows at once, and runs out of memory above that."""
 
     def __init__(self, model, most, error=torch.OutOfMemoryError, after=0):
-        self.model, self.most, self.error, self.after = model, most, error, after
+        super().__init__(model)
+        self.most, self.error, self.after = most, error, after
         self.tried = []
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
 
     def logits(self, canvas, **kwargs):
         self.tried.append(len(canvas))
         if len(canvas) > self.most and len(self.tried) > self.after:
             raise self.error(REFUSED)
-        return self.model.logits(canvas, **kwargs)
+        return self.inner.logits(canvas, **kwargs)
 
 
 def generate(model, prompts=PROMPTS, **kwargs):
@@ -90,14 +88,14 @@ def test_another_runtime_error_is_not_taken_for_this_one():
 
 
 def with_free(monkeypatch, count):
-    monkeypatch.setattr(batches, "free_bytes", lambda device: count)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: count)
 
 
 @pytest.mark.parametrize("fitting", [1, 2, 3, 6])
 def test_an_estimate_splits_before_anything_is_tried(monkeypatch, fitting):
     model, whole = Recorder(hashed(1)), generate(hashed(1))
     need = memory.row_bytes(model, Settings(block_length=4), 18)
-    with_free(monkeypatch, int(need * (fitting + 0.5) / batches.SHARE))
+    with_free(monkeypatch, int(need * (fitting + 0.5) / memory.SHARE))
     with pytest.warns(BatchWarning) as told:
         got = generate(model)
     (message,) = [str(each.message) for each in told]
@@ -110,7 +108,7 @@ def test_an_estimate_splits_before_anything_is_tried(monkeypatch, fitting):
 def test_a_row_that_needs_more_than_is_free_is_refused_before_it_is_tried(monkeypatch):
     model = Recorder(hashed(1))
     with_free(monkeypatch, 10)
-    with pytest.raises(GenerationError, match=r"row 1, of 12 tokens, needs about .* MB, and 0.0 MB are free"):
+    with pytest.raises(GenerationError, match=r"row 0, of 18 tokens, needs about .* MB, and 0.0 MB are free"):
         generate(model)
     assert not model.calls
 
@@ -128,24 +126,17 @@ def test_where_nothing_is_known_of_memory_nothing_is_split(monkeypatch):
     most=st.integers(1, 12),
     room=st.integers(1, 10**6),
 )
-def test_batches_are_the_largest_that_fit_and_leave_nobody_out(lengths, most, room):
-    model, asked = hashed(1), Settings(block_length=8)
-    need = [memory.row_bytes(model, asked, length) for length in lengths]
+def test_as_many_rows_as_fit_have_a_place(lengths, most, room):
+    model, asked = hashed(1), Settings(block_length=8, cache="none")
+    need = max(memory.row_bytes(model, asked, length) for length in lengths)
     with pytest.MonkeyPatch.context() as patch:
-        room = max(room, *need, 1)
-        patch.setattr(batches, "free_bytes", lambda device: room)
-        patch.setattr(batches, "_warn", lambda message: None)
-        waiting, seen = batches.Batches(model, asked, lengths, most), []
-        while chosen := waiting.following():
-            cost = len(chosen) * max(need[row] for row in chosen)
-            assert len(chosen) <= most
-            assert len(chosen) == 1 or cost <= batches.SHARE * room
-            left = sorted((row for row in range(len(lengths)) if row not in seen), key=lengths.__getitem__)
-            if len(chosen) < min(most, len(left)):
-                assert (len(chosen) + 1) * need[left[len(chosen)]] > batches.SHARE * room
-            seen += chosen
-            waiting.finished(chosen)
-    assert sorted(seen) == list(range(len(lengths)))
+        room = max(room, need)
+        patch.setattr(memory, "free_bytes", lambda device: room)
+        patch.setattr(memory, "warn", lambda message: None)
+        count = memory.places(model, asked, dict(enumerate(lengths)), most)
+    assert 1 <= count <= min(most, len(lengths))
+    assert count == 1 or count * need <= memory.SHARE * room
+    assert count == min(most, len(lengths)) or (count + 1) * need > memory.SHARE * room
 
 
 class Live(TorchDispatchMode):
@@ -181,7 +172,7 @@ def test_the_estimate_is_near_what_is_taken(family, cache, how):
     config, model = (LladaConfig, LladaForMaskedLM) if family == "llada" else (DreamConfig, DreamForMaskedLM)
     heads = 4 if family == "llada" else 2
     made = model(config(**sizes, num_key_value_heads=heads, vocab_size=500, mask_token_id=2)).eval()
-    denoiser, prompts = Checkpoint(made), torch.randint(3, 500, (4, 100))
+    denoiser, prompts = NativeLM(made), torch.randint(3, 500, (4, 100))
     asked = {"max_new_tokens": 64, "block_length": 32, "cache": cache, "seed": 1, **how}
     with Live() as live:
         dus.generate(denoiser, prompts, planner="eb(gamma=1)", eos="ignore", **asked)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dus
-from dus.planners import Planner, Schedule, Spaced
+from dus.planners import Planner, PlannerError, Schedule, Spaced
 
 from .standins import MASK, hashed, rows, scripted
 
@@ -21,13 +21,13 @@ class SelectsNothing(Planner):
 
 @dataclass(frozen=True)
 class TakesEverything(Planner):
-    """Wants, selects and takes back every position: unmasked and given ones, and those beyond the end."""
+    """Wants and takes back every position, unmasked and given ones and those beyond the end, and selects all masks."""
 
     def wanted(self, block):
         return block.masked | True
 
     def select(self, block, prediction):
-        return block.masked | True
+        return block.masked
 
     def revise(self, block, prediction):
         return block.masked | True
@@ -43,6 +43,9 @@ class WantsNothing(SelectsNothing):
 class WantsOnlyTheUnmasked(TakesEverything):
     def wanted(self, block):
         return ~block.masked
+
+    def select(self, block, prediction):
+        return block.masked & False
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Erratic(Planner):
         return self.bits(block, 1)
 
     def select(self, block, prediction):
-        return self.bits(block, 2)
+        return self.bits(block, 2) & self.wanted(block) & block.masked
 
     def revise(self, block, prediction):
         return self.bits(block, 3)
@@ -158,8 +161,8 @@ def test_a_hostile_planner_ends_and_breaks_nothing(planner, prompts, max_new_tok
     def watch(step):
         """Each step gives more than it takes, within what was masked from the start."""
         for number, row in enumerate(step.rows):
-            offset = starts[row] + step.start
-            block = whole[row][offset : offset + step.unmasked.shape[1]]
+            offset = starts[row] + step.starts[number]
+            block = whole[row][offset : offset + step.lengths[number]]
             width = len(block)
             free = block == MASK
             assert not (step.unmasked[number, :width] & ~free).any()
@@ -167,7 +170,7 @@ def test_a_hostile_planner_ends_and_breaks_nothing(planner, prompts, max_new_tok
             assert not step.unmasked[number, width:].any()
             assert not step.remasked[number, width:].any()
             assert int(step.unmasked[number].sum()) > int(step.remasked[number].sum())
-            calls[row, step.start] = calls.get((row, step.start), 0) + 1
+            calls[row, offset] = calls.get((row, offset), 0) + 1
 
     got = dus.generate(
         hashed(8),
@@ -279,7 +282,55 @@ def test_a_block_without_masks_costs_no_call():
         planner="dus",
         max_new_tokens=0,
         block_length=4,
-        progress=lambda step: seen.append(step.start),
+        progress=lambda step: seen.extend(step.starts),
     )
     assert got.nfe == [2]
     assert seen == [0, 12]
+
+
+@dataclass(frozen=True)
+class Flat(Planner):
+    """Answers `[B]` where `[N, B]` is asked for."""
+
+    def select(self, block, prediction):
+        return block.masked[0]
+
+
+@dataclass(frozen=True)
+class Numbers(Planner):
+    def wanted(self, block):
+        return block.masked.float()
+
+    def select(self, block, prediction):
+        return block.masked
+
+
+@dataclass(frozen=True)
+class PicksTheUnmasked(Planner):
+    def select(self, block, prediction):
+        return ~block.masked
+
+
+@dataclass(frozen=True)
+class PicksTheUnwanted(Planner):
+    def wanted(self, block):
+        return block.masked & (block.masked.cumsum(dim=1) == 1)
+
+    def select(self, block, prediction):
+        return block.masked
+
+
+@pytest.mark.parametrize(
+    ("planner", "message"),
+    [
+        (Flat(), r"Flat\(\): select has to return a bool tensor \[2, 4\], not torch.bool \[4\]"),
+        (Numbers(), r"Numbers\(\): wanted has to return a bool tensor \[2, 4\], not torch.float32 \[2, 4\]"),
+        (PicksTheUnmasked(), r"PicksTheUnmasked\(\): select returns positions that are not masked, or that it did not"),
+        (PicksTheUnwanted(), r"PicksTheUnwanted\(\): select returns positions that are not masked, or that it did not"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_planner_may_not_return_is_an_error_that_names_it(planner, message):
+    rows = torch.tensor([[3, MASK, MASK, 4, 5], [3, MASK, 4, MASK, MASK]])
+    with pytest.raises(PlannerError, match=message):
+        dus.generate(hashed(1), rows, planner=planner, max_new_tokens=0, block_length=4)

@@ -96,7 +96,7 @@ def test_the_trace_holds_the_untempered_probability_and_the_entropy_of_the_step_
     )
     for place, (token, step) in enumerate(zip(got.tokens[0].tolist(), got.trace.step[0].tolist(), strict=True)):
         canvas = model.calls[step].canvas
-        logits = model.model.logits(canvas, read=torch.tensor([3 + place]))[0, 0].double()
+        logits = model.inner.logits(canvas, read=torch.tensor([3 + place]))[0, 0].double()
         logits[MASK] = -torch.inf
         shares = logits.softmax(dim=0).tolist()
         entropy = -sum(share * math.log2(share) for share in shares if share)
@@ -121,7 +121,7 @@ def test_a_position_taken_back_keeps_the_scores_of_the_step_that_wrote_it_for_go
     for place, step in enumerate(steps.tolist()):
         canvas = model.calls[step].canvas[0]
         assert canvas[3 + place] == MASK
-        logits = model.model.logits(canvas[None], read=torch.tensor([3 + place]))[0, 0]
+        logits = model.inner.logits(canvas[None], read=torch.tensor([3 + place]))[0, 0]
         logits[MASK] = -torch.inf
         expected = logits.softmax(dim=0)[got.tokens[0][place]]
         assert got.trace.confidence[0][place].item() == pytest.approx(expected.item(), abs=1e-5)

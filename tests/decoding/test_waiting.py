@@ -10,21 +10,23 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import dus
+from dus.decoding import Engine, Settings
+from dus.denoisers import Denoiser
 from dus.planners import parse
 
 VOCABULARY = 11
 
 
-class OnMeta:
+class OnMeta(Denoiser):
     """A denoiser on a device without data."""
 
     mask_token_id, vocab_size, eos_token_ids = 0, VOCABULARY, (1,)
     device = torch.device("meta")
 
     def logits(self, canvas, *, read, attention_mask=None, cache=None):
-        assert canvas.device == read.device == self.device
+        assert canvas.device == read[0].device == read[1].device == self.device
         assert attention_mask is None or attention_mask.device == self.device
-        return torch.empty(len(canvas), read.shape[-1], VOCABULARY, device=self.device)
+        return torch.empty(len(read[0]), VOCABULARY, device=self.device)
 
 
 class Copies(TorchDispatchMode):
@@ -56,7 +58,7 @@ def first_block(planner, prompts, **settings):
     with Copies() as copies, pytest.raises(NotImplementedError, match="meta"):  # noqa: PT012
         for step in steps:
             seen.append(step)
-    assert all(step.start == 0 for step in seen)
+    assert all(step.starts == [0] * len(prompts) for step in seen)
     return len(seen), copies.blocking
 
 
@@ -77,26 +79,29 @@ SCHEDULED = [
 )
 def test_a_scheduled_planner_reads_nothing_from_the_device_in_a_block(planner, prompts, settings):
     count, blocking = first_block(planner, prompts, **settings)
-    assert count == parse(planner).num_steps(16)
+    assert count == parse(planner).num_steps(16) - 1  # the last one ends the block, and is looked at
     assert not blocking
 
 
 @pytest.mark.parametrize("settings", [{"temperature": 1.0}, {"temperature": 0.7, "top_p": 0.9, "top_k": 3}], ids=str)
 def test_nor_does_sampling(settings):
     count, blocking = first_block("dus", [[3, 4], [5]], seed=1, **settings)
-    assert count == 4
+    assert count == 3
     assert not blocking
 
 
-def test_rows_with_masks_in_different_levels_leave_the_block_without_a_look():
-    prompts = [[0, 3, 3, 3, 3, 3, 3, 3, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0]]
-    steps = dus.steps(OnMeta(), torch.tensor(prompts), planner="dus", max_new_tokens=0, block_length=9)
-    seen = [next(steps).rows]
-    with Copies() as copies, pytest.raises(NotImplementedError, match="meta"):  # noqa: PT012
-        for step in steps:
-            seen.append(step.rows)
-    assert seen == [[0, 1], [1], [1]]
+def test_rows_in_different_levels_of_different_planners_are_decoded_without_a_look():
+    engine = Engine(OnMeta(), rows=3, watch=False)
+    engine.submit(torch.tensor([3]), Settings(planner="dus", max_new_tokens=16))
+    engine.step()
+    engine.submit(torch.tensor([3, 4]), Settings(planner="left-to-right(per_step=2)", max_new_tokens=16))
+    engine.submit(torch.tensor([3, 4, 5]), Settings(planner="dus", max_new_tokens=32, block_length=32))
+    with Copies() as copies:
+        for _ in range(2):
+            engine.step()
     assert not copies.blocking
+    with pytest.raises(NotImplementedError, match="meta"):
+        engine.step()  # the first row's block ends
 
 
 def test_this_way_of_looking_sees_a_planner_that_reads_a_prediction():

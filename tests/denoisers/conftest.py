@@ -30,18 +30,23 @@ torch.set_num_threads(
 GOLDEN = Path(os.environ.get("DUS_GOLDEN") or Path(__file__).parents[1] / "data" / "golden")
 
 
-def checkpoints(*model_types):
+def family(folder):
+    """The family of a reference folder: its `model_type`, or "lladamoe"."""
+    config = json.loads((folder / "config.json").read_text())
+    return "lladamoe" if config["model_type"] == "llada" and "num_experts" in config else config["model_type"]
+
+
+def checkpoints(*families):
     """The reference folders of the given families (all families if none is given)."""
     found = sorted(file.parent for file in GOLDEN.glob("*/config.json"))
-    types = {folder: json.loads((folder / "config.json").read_text())["model_type"] for folder in found}
-    return [folder for folder in found if not model_types or types[folder] in model_types]
+    return [folder for folder in found if not families or family(folder) in families]
 
 
 def pytest_generate_tests(metafunc):
-    for fixture, model_types in (("golden", ()), ("llada", ("llada",)), ("dream", ("Dream",))):
+    for fixture, families in (("golden", ()), ("llada", ("llada",)), ("dream", ("Dream",))):
         if fixture in metafunc.fixturenames:
-            folders = checkpoints(*model_types)
-            assert folders or model_types, f"{GOLDEN} holds no reference checkpoint"
+            folders = checkpoints(*families)
+            assert folders or families, f"{GOLDEN} holds no reference checkpoint"
             metafunc.parametrize(fixture, folders, ids=[folder.name for folder in folders], scope="session")
 
 
@@ -50,12 +55,18 @@ def denoiser(golden):
     return load(golden, dtype="float32", device="cpu")
 
 
+def published_logits(golden):
+    """`input_ids` [N, L], and for each block length (None for full attention) the published code's own logits."""
+    arrays = {name: torch.from_numpy(array) for name, array in np.load(golden / "logits.npz").items()}
+    canvas = arrays.pop("input_ids")
+    return canvas, {int(name[5:]) if name.startswith("block") else None: rows for name, rows in arrays.items()}
+
+
 @pytest.fixture(scope="session")
-def reference(golden):
-    """`input_ids` [N, L] and the published code's own logits [N, L, V]."""
-    arrays = np.load(golden / "logits.npz")
-    (name,) = set(arrays.files) - {"input_ids"}
-    return torch.from_numpy(arrays["input_ids"]), torch.from_numpy(arrays[name])
+def reference(golden, denoiser):
+    """`input_ids` [N, L] and the published code's own logits [N, L, V], under the mask that `denoiser` has."""
+    canvas, rows = published_logits(golden)
+    return canvas, rows[denoiser.block_length]
 
 
 @pytest.fixture

@@ -37,10 +37,10 @@ def test_it_is_softmax_attention_however_many_scores_are_held(sizes, masked, sca
 @pytest.mark.parametrize(
     ("instructions", "dtype", "chosen"),
     [
-        ({"avx512_bf16": True}, "bfloat16", "matmul"),
-        ({"avx512_bf16": True}, "float32", "sdpa"),
-        ({"avx512_bf16": True, "amx_bf16": True}, "bfloat16", "sdpa"),
-        ({"avx2": True}, "bfloat16", "sdpa"),
+        ({"avx512_bf16": True}, "bfloat16", "dus_matmul"),
+        ({"avx512_bf16": True}, "float32", "dus_sdpa"),
+        ({"avx512_bf16": True, "amx_bf16": True}, "bfloat16", "dus_sdpa"),
+        ({"avx2": True}, "bfloat16", "dus_sdpa"),
     ],
 )
 def test_what_is_chosen_where(folder, monkeypatch, instructions, dtype, chosen):

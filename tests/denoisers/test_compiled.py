@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import dus
-from dus.denoisers import Checkpoint, DenoiserError, DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM, load
+from dus.denoisers import DenoiserError, DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM, NativeLM, load
 from dus.denoisers.compiled import compile_forward
 
 SIZES = {"hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 48}
@@ -34,7 +34,7 @@ def small(family):
     with torch.no_grad():
         for weights in made.parameters():
             weights.normal_(std=0.3)
-    return Checkpoint(made.eval())
+    return NativeLM(made.eval())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dus.denoisers import Denoiser, DenoiserError, from_callable
-from dus.denoisers.gather import index_in
+from dus.denoisers.columns import Layout
 
 SIZE = 5
 
@@ -76,14 +76,28 @@ def test_what_a_function_cannot_have():
 
 
 @given(st.data())
-def test_index_in(data):
+def test_a_layout_says_what_is_computed_and_where_it_then_stands(data):
     width = data.draw(st.integers(1, 12))
     some = st.lists(st.integers(0, width - 1), min_size=1, unique=True).map(sorted)
-    columns, wanted = data.draw(some), data.draw(st.lists(st.integers(0, width - 1), min_size=1))
-    expected = [columns.index(column) if column in columns else len(columns) for column in wanted]
-    assert index_in(torch.tensor(columns), torch.tensor(wanted), width).tolist() == [expected]
-    batched = index_in(torch.tensor([columns]), torch.tensor([wanted, wanted]), width)
-    assert batched.tolist() == [expected, expected]
+    each = data.draw(st.lists(some, min_size=1, max_size=4))
+    if data.draw(st.booleans()):
+        each = [each[0]] * len(each)
+    counts, first = tuple(map(len, each)), tuple(columns[0] for columns in each)
+    rows = torch.tensor([row for row, columns in enumerate(each) for _ in columns])
+    columns = torch.tensor([column for columns in each for column in columns])
+    alike = len(set(counts)) == 1
+    layout = Layout(columns.view(len(each), -1) if alike else columns, None if alike else rows, counts, first, (width,))
+    canvas = torch.arange(len(each) * width).view(-1, width)
+    computed = layout.of(canvas).flatten()
+    assert computed.tolist() == [row * width + column for row, mine in enumerate(each) for column in mine]
+    every = torch.arange(len(each))[:, None], torch.arange(width)
+    place = layout.find(*every)
+    for row, mine in enumerate(each):
+        for column in range(width):
+            if column in mine:
+                assert computed[place[row, column]] == canvas[row, column]
+            else:
+                assert place[row, column] == len(computed)
 
 
 def test_a_module_is_a_function_too():

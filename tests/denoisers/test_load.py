@@ -10,11 +10,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    BertConfig,
+    BertForMaskedLM,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
+)
 
 import dus
 from dus.decoding import GenerationError
-from dus.denoisers import Checkpoint, Denoiser, DenoiserError, MaskedLM, load
+from dus.denoisers import Denoiser, DenoiserError, LladaForMaskedLM, MaskedLM, NativeLM, load
 from dus.denoisers.load import _computes_bfloat16, type_name
 
 
@@ -53,7 +61,7 @@ def complaint(path, **options):
 def test_what_a_loaded_denoiser_has(folder):
     denoiser = load(folder, device="cpu")
     assert isinstance(denoiser, Denoiser)
-    assert type(denoiser) is Checkpoint
+    assert type(denoiser) is NativeLM
     assert (denoiser.mask_token_id, denoiser.vocab_size, denoiser.eos_token_ids) == (2, 64, (4,))
     assert (denoiser.max_length, denoiser.shift, denoiser.tokenizer) == (96, 0, None)
     assert denoiser.device == torch.device("cpu")
@@ -213,9 +221,9 @@ def test_a_broken_tokenizer(folder):
 
 
 def test_unknown_families(folder):
-    edit(folder, model_type="lladamoe")
+    edit(folder, model_type="unheard-of")
     message = complaint(folder)
-    for word in ("'lladamoe'", "'llada'", "'Dream'", "trust_remote_code=True"):
+    for word in ("'unheard-of'", "'llada'", "'Dream'", "trust_remote_code=True"):
         assert word in message
     assert "auto_map" in complaint(folder, trust_remote_code=True)
 
@@ -252,6 +260,18 @@ def test_code_that_a_checkpoint_brings(tmp_path, auto):
     assert type(denoiser) is MaskedLM
     assert (denoiser.mask_token_id, denoiser.vocab_size, denoiser.max_length) == (3, 16, None)
     check_rows_are_independent(denoiser)
+
+
+def test_the_authors_code_stays_loadable_beside_ours(folder):
+    """Trusted, a folder of a family known here still runs its own code in plain transformers, and ours in `load`."""
+    code = REMOTE.replace('"mine"', '"llada"').replace("config.vocab_size, config.vocab_size", "4, 4")
+    (folder / "mine.py").write_text(code)
+    edit(folder, auto_map={"AutoConfig": "mine.MyConfig", "AutoModel": "mine.MyModel"})
+    assert type(AutoModelForMaskedLM.from_pretrained(folder)) is LladaForMaskedLM
+    theirs = AutoModel.from_pretrained(folder, trust_remote_code=True)
+    assert type(theirs).__name__ == "MyModel"
+    assert type(load(folder, device="cpu", trust_remote_code=True).model) is LladaForMaskedLM
+    assert type(AutoModelForMaskedLM.from_pretrained(folder)) is LladaForMaskedLM
 
 
 def test_masked_lms_of_transformers(tmp_path):

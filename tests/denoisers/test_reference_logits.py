@@ -4,9 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForMaskedLM, LlamaForCausalLM, Qwen2ForCausalLM
+from transformers import AutoModelForMaskedLM
 
 from dus.denoisers import load
+
+from .conftest import published_logits
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -27,29 +29,44 @@ def predictions(denoiser, raw):
     return torch.cat([raw[:, :1], raw[:, :-1]], dim=1) if denoiser.shift else raw
 
 
-def test_logits_are_those_of_the_published_code(denoiser, reference):
-    canvas, raw = reference
-    logits = denoiser.logits(canvas, read=torch.arange(canvas.shape[1]))
-    torch.testing.assert_close(logits, predictions(denoiser, raw), **CLOSE)
+def block_mask(denoiser, length):
+    """Bool `[1, 1, L, L]`, written down entry by entry; None for full attention."""
+    if denoiser.block_length is None:
+        return None
+    size = denoiser.block_length
+    rows = [[key < (query // size + 1) * size for key in range(length)] for query in range(length)]
+    return torch.tensor(rows)[None, None]
 
 
-def test_auto_model_gives_the_published_rows(golden, reference):
+def test_logits_are_those_of_the_published_code(golden):
+    """Under every mask that the reference has, which `block_length` asks for where the configuration does not."""
+    canvas, references = published_logits(golden)
+    for block_length, raw in references.items():
+        denoiser = load(golden, dtype="float32", device="cpu", block_length=block_length)
+        logits = denoiser.logits(canvas, read=torch.arange(canvas.shape[1]))
+        assert denoiser.block_length == block_length
+        assert (logits - predictions(denoiser, raw)).abs().max() < 1e-5 * raw.abs().max()
+
+
+def test_auto_model_gives_the_published_rows(golden, denoiser, reference):
     canvas, raw = reference
     model = AutoModelForMaskedLM.from_pretrained(golden, dtype="float32").eval()
+    mask = block_mask(denoiser, canvas.shape[1])
     with torch.no_grad():
-        torch.testing.assert_close(model(input_ids=canvas).logits, raw, **CLOSE)
+        torch.testing.assert_close(model(input_ids=canvas, attention_mask=mask).logits, raw, atol=1e-4, rtol=1e-5)
 
 
 def test_equals_the_plain_transformers_model_without_causal_mask(denoiser, reference):
     canvas, _ = reference
     model = denoiser.model
-    core = {"llada": LlamaForCausalLM, "Dream": Qwen2ForCausalLM}[model.config.model_type]
-    plain = core(model.config).eval()
+    plain = type(model).__bases__[0](model.config).eval()
+    assert type(plain).__module__.startswith("transformers.")
     plain.load_state_dict(model.state_dict())
     with torch.no_grad():
-        rows = plain(input_ids=canvas, is_causal=False).logits
+        mask = block_mask(denoiser, canvas.shape[1])
+        rows = plain(input_ids=canvas, attention_mask=mask, is_causal=False).logits
     logits = denoiser.logits(canvas, read=torch.arange(canvas.shape[1]))
-    torch.testing.assert_close(logits, predictions(denoiser, rows), atol=0, rtol=0)
+    torch.testing.assert_close(logits, predictions(denoiser, rows), atol=1e-4, rtol=1e-5)
 
 
 def test_a_padded_row_equals_the_row_alone(denoiser, reference):
@@ -107,11 +124,12 @@ def test_reading_some_positions_equals_reading_all(denoiser, reference, data):
 @settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_a_later_token_changes_every_earlier_row(denoiser, reference, data):
-    """No causal mask sneaks in, with or without padding."""
+    """No causal mask sneaks in, with or without padding; of block-causal families into no block."""
     canvas, _ = reference
     length = canvas.shape[1]
-    later = data.draw(st.integers(1, length - 1))
-    earlier = data.draw(st.integers(0, later - 1))
+    block = denoiser.block_length or length
+    later = data.draw(st.integers(1, length - 1).filter(lambda column: column % block))
+    earlier = data.draw(st.integers(later // block * block, later - 1))
     token = data.draw(st.integers(0, denoiser.vocab_size - 1).filter(lambda t: t != canvas[0, later]))
     mask = torch.ones_like(canvas) if data.draw(st.booleans()) else None
     changed = canvas.clone()
@@ -122,7 +140,19 @@ def test_a_later_token_changes_every_earlier_row(denoiser, reference, data):
     assert not torch.equal(before[0], after[0])
 
 
+def test_a_later_block_changes_nothing(denoiser, reference):
+    if denoiser.block_length is None:
+        pytest.skip("attention is full")
+    canvas, _ = reference
+    changed, read = canvas.clone(), torch.arange(denoiser.block_length)
+    changed[:, denoiser.block_length :] = 7
+    before, after = (denoiser.logits(tokens, read=read) for tokens in (canvas, changed))
+    torch.testing.assert_close(after, before, **CLOSE)
+
+
 def test_without_padding_attention_gets_no_mask(denoiser, reference, monkeypatch):
+    if denoiser.block_length is not None:
+        pytest.skip("attention is block-causal")
     seen = []
     attend = torch.nn.functional.scaled_dot_product_attention
 

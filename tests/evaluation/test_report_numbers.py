@@ -33,23 +33,57 @@ def test_intervals_are_those_of_scipys_bootstrap():
         return above.sum(axis=axis) / below.sum(axis=axis)
 
     settings = {"n_resamples": 4000, "method": "percentile", "rng": 2}
-    mean = bootstrap((scores.astype(float),), np.mean, **settings).confidence_interval
     speed = bootstrap((tokens, calls), ratio, paired=True, **settings).confidence_interval
-    for measure, theirs in ((result.measures["score"], mean), (result.measures["tpf"], speed)):
-        width = theirs.high - theirs.low
-        assert measure.low == pytest.approx(theirs.low, abs=0.08 * width)
-        assert measure.high == pytest.approx(theirs.high, abs=0.08 * width)
+    width = speed.high - speed.low
+    assert result.measures["tpf"].low == pytest.approx(speed.low, abs=0.08 * width)
+    assert result.measures["tpf"].high == pytest.approx(speed.high, abs=0.08 * width)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    """Of 120 sweeps with 60 problems each, 95% intervals should miss the truth about 6 times."""
+@pytest.mark.parametrize(("rate", "spread"), [(0.7, 0.0), (0.97, 0.0), (0.03, 0.0), (0.9, 0.3), (0.9, 1.0)])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_interval_covers_the_truth_about_as_often_as_it_says(rate, spread, seeds):
+    """Of 120 sweeps with 60 problems each, 95% intervals should miss the truth about 6 times.
+
+    Problems are solved by a rate of their own, all alike where `spread` is 0, each always or never where it is 1.
+    """
     rng = np.random.default_rng(3)
     missed = 0
     for _ in range(120):
-        (result,) = only([outcome("dus", (rng.random(60) < 0.7).astype(int).tolist())]).results
+        own = np.where(rng.random(60) < spread, rng.random(60) < rate, rate)
+        runs = [outcome("random", (rng.random(60) < own).astype(int).tolist(), seed=seed) for seed in range(seeds)]
+        (result,) = only(runs).results
         score = result.measures["score"]
-        missed += not score.low <= 0.7 <= score.high
-    assert 1 <= missed <= 16
+        missed += not score.low <= rate <= score.high
+    assert missed <= 14
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.lists(st.booleans(), min_size=40), st.integers(2, 4))
+def test_seeds_that_agree_everywhere_say_what_one_of_them_says(ours, theirs, seeds):
+    theirs = theirs[: len(ours)]
+
+    def measured(runs):
+        both = (("random", ours), ("dus(order=random)", theirs))
+        section = only([outcome(name, scores, seed=seed) for name, scores in both for seed in range(runs)])
+        return section.find("random", "none", 16), section.find("dus(order=random)", "none", 16)
+
+    one, several = measured(1), measured(seeds)
+    for alone, together in zip(one, several, strict=True):
+        found, expected = together.measures["score"], alone.measures["score"]
+        assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+        assert found.low < found.high
+    found, expected = paired(*several).difference, paired(*one).difference
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+    assert found.low < found.high
+
+
+def test_seeds_that_do_not_depend_on_each_other_say_as_much_as_as_many_problems():
+    rng = np.random.default_rng(5)
+    runs = (rng.random((4, 300)) < 0.8).astype(int)
+    (together,) = only([outcome("random", scores.tolist(), seed=seed) for seed, scores in enumerate(runs)]).results
+    (whole,) = only([outcome("random", runs.flatten().tolist())]).results
+    found, expected = together.measures["score"], whole.measures["score"]
+    assert found.value == expected.value
+    assert found.high - found.low == pytest.approx(expected.high - expected.low, rel=0.15)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))

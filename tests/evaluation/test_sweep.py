@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from dus.evaluation.spacing import spacing
 from dus.evaluation.store import Store
 from dus.evaluation.sweep import sweep
 
-from .tiny import Counting, asked, swept, tiny
+from .tiny import Asked, Counting, asked, swept, tiny
 
 PLANNERS = ["dus", "eb(gamma=1)", "random(like=dus)", "remdm(steps=4)"]
 
@@ -154,7 +155,7 @@ def test_a_kill_while_a_cell_is_put_together(tmp_path, monkeypatch):
     assert len(finished) == 1
     assert len(list((tmp_path / "shards").iterdir())) == 3
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "finish", lambda self, cell, unit: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Store, "finish", lambda self, outcome: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             swept(tmp_path)
     engine = Counting()
@@ -259,3 +260,63 @@ def test_the_file_of_a_cell_is_lines_of_json(tmp_path):
     assert (head["cell"]["planner"], head["unit"], len(head["seconds"])) == ("dus", "right", 3)
     assert lines == outcome.samples
     assert replace(cell, seed=1).name != cell.name
+
+
+@dataclass(frozen=True)
+class Solved(Asked):
+    """The same questions with a solution each; an answer is right that begins like it."""
+
+    solutions: tuple[str, ...] = ()
+
+    def score(self, index, text):
+        return float(text[:1] == self.solutions[index])
+
+    def expected(self, index):
+        return self.solutions[index]
+
+
+@pytest.mark.parametrize("until", [None, 2])
+def test_answers_are_scored_anew_where_what_is_right_has_changed(tmp_path, until):
+    prompts = asked().prompts
+    first, second = (Solved(prompts, solutions=(letter,) * len(prompts)) for letter in "ab")
+    cells = grid([first], planners=["dus"], block_lengths=[4], batch_size=4)
+    assert cells == grid([second], planners=["dus"], block_lengths=[4], batch_size=4)
+    store = Store(tmp_path)
+    with nullcontext() if until is None else pytest.raises(KeyboardInterrupt):
+        list(sweep(Counting(until), [first], cells, store))
+    again = Counting()
+    (found,) = sweep(again, [second], cells, store)
+    assert len(again.given) == (0 if until is None else 1)
+    for sample in found.samples:
+        assert sample["score"] == float(sample["text"][:1] == "b")
+        assert sample["answer"] == "b"
+    assert [sample["score"] for sample in Store(tmp_path).read(cells[0]).samples] == [
+        sample["score"] for sample in found.samples
+    ]
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from dus.evaluation.store import Store
+
+with Store(Path(sys.argv[1])).alone():
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks of this kind")
+def test_a_second_sweep_of_a_folder_is_told_which_process_the_first_one_is(tmp_path):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLDING, str(tmp_path)], **pipes) as other:
+        assert other.stdout.readline() == b"ready\n"
+        named = rf"being filled by process {other.pid} on .*: wait for it, or name"
+        with pytest.raises(SweepError, match=named), Store(tmp_path).alone():
+            pass
+        with Store(tmp_path / "another").alone():
+            pass
+        other.kill()
+        other.wait()
+        with Store(tmp_path).alone():  # nothing is left behind by a process that was killed
+            pass

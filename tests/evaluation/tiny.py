@@ -60,6 +60,9 @@ class Asked:
     def score(self, index, text):
         return float(text.count("a") % 2 == 0)
 
+    def expected(self, index):
+        return None
+
 
 def asked(count=11, **fields):
     """Prompts of different lengths, in no order of length."""
@@ -95,7 +98,7 @@ SCORED = Cell("letters", "0" * 16, 4, "dus", 16, 12)
 COUNTS = {"nfe": 4, "useful": 8, "written": 12, "distance": 30, "pairs": 5, "isolated": 6, "unmasked": 12}
 
 
-def outcome(planner, scores, unit="right", seconds=(1.0,), counts=(), **cell):
+def outcome(planner, scores, unit="right", seconds=(1.0,), counts=(), chat=None, **cell):
     """An outcome with these scores; each sample's counts are `COUNTS` but for those given as a list."""
     samples = [
         {"index": n, "prompt": str(n), "answer": None, "text": "", "score": score, **COUNTS}
@@ -105,7 +108,7 @@ def outcome(planner, scores, unit="right", seconds=(1.0,), counts=(), **cell):
         for sample, value in zip(samples, values, strict=True):
             sample[name] = value
     fields = {**asdict(SCORED), "planner": planner, "problems": len(samples), **cell}
-    return Outcome(Cell(**fields), unit, samples, list(seconds))
+    return Outcome(Cell(**fields), unit, samples, list(seconds), chat)
 
 
 def only(outcomes):

@@ -49,8 +49,55 @@ def entropy_bounded(entropy, masked, gamma):
     return set(taken)
 
 
-def confidence_bounded(confidence, masked, tau):
-    return {k for k in masked if confidence[k] >= tau} | set(best_first(confidence, masked)[:1])
+def confidence_bounded(confidence, masked, tau, least=1):
+    return {k for k in masked if confidence[k] >= tau} | set(best_first(confidence, masked)[:least])
+
+
+def discounted_cost(entropy, order, rho):
+    """The sum over all of `order` but its last of their entropies, discounted by the distance to the nearest later."""
+    nearest = [min(abs(j - later) for later in order[place + 1 :]) for place, j in enumerate(order[:-1])]
+    return sum(entropy[j] * rho ** (distance - 1) for j, distance in zip(order[:-1], nearest, strict=True))
+
+
+def discounted(entropy, among, gamma, rho):
+    taken = []
+    for k in best_first([-value for value in entropy], among):
+        if not taken or discounted_cost(entropy, [*taken, k], rho) <= gamma:
+            taken.append(k)
+    return set(taken)
+
+
+def klass(confidence, now, before, masked, tau, kl):
+    ready = {k for k in masked if confidence[k] > tau and now[k] < kl and before[k] < kl}
+    return ready or set(best_first(confidence, masked)[:1])
+
+
+def localleap(confidence, masked, tau, relaxed, radius):
+    anchors = {k for k in masked if confidence[k] >= tau}
+    near = {k for k in masked if any(abs(k - anchor) <= radius for anchor in anchors)}
+    return anchors | {k for k in near if confidence[k] >= relaxed} | set(best_first(confidence, masked)[:1])
+
+
+def prophet_commits(confidence, margin, masked, initially, thresholds):
+    """Whether all that is masked is taken at once."""
+
+    def gap(k):
+        return math.log(max(confidence[k], 1e-7)) - math.log(max(confidence[k] - margin[k], 1e-7))
+
+    gone = 1 - len(masked) / len(initially)
+    early, mid, late = thresholds
+    needed = early if gone < 0.33 else mid if gone < 0.67 else late
+    return sum(map(gap, masked)) / len(masked) >= needed
+
+
+def wino(confidence, now, masked, unmasked, latest, wide, narrow):
+    """What is unmasked and what is taken back."""
+    sure = [k for k in best_first(confidence, masked) if confidence[k] > wide]
+    draft = set(sure[: min(max(int(len(masked) * 0.7), 5), 20)]) or set(best_first(confidence, masked)[:1])
+    doubtful = best_first([-value for value in now], {k for k in unmasked if now[k] < narrow})
+    if len(doubtful) >= latest:
+        doubtful = doubtful[: max(latest - 1, 0)]
+    return draft, set(doubtful[: len(draft) - 1])
 
 
 def factor(confidence, masked, f):

@@ -1,6 +1,7 @@
 """EB, CB and factor against their formulas."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -28,9 +29,10 @@ def test_eb_takes_the_longest_prefix_under_the_bound(batch, gamma):
 
 
 @quick
-@given(batches(max_width=16), sixteenths())
-def test_cb_takes_the_confident_and_always_the_most_confident(batch, tau):
-    check(ConfidenceBounded(tau), batch, "confidence", plain.confidence_bounded, tau)
+@given(batches(max_width=16), sixteenths(), st.integers(1, 9))
+def test_cb_takes_the_confident_and_always_the_most_confident(batch, tau, least):
+    rule = partial(plain.confidence_bounded, least=least)
+    check(ConfidenceBounded(tau, least), batch, "confidence", rule, tau)
 
 
 @quick

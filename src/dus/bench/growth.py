@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dus.bench.measure import Bench, Setting
-from dus.denoisers import Checkpoint
+from dus.denoisers import NativeLM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ LABELS = {
 }
 
 
-def values_for(axis: str, model: Checkpoint, setting: Setting) -> list[int]:
+def values_for(axis: str, model: NativeLM, setting: Setting) -> list[int]:
     """The usual values of an axis, those with which a canvas fits the model's context and a block what is generated."""
     field, values = AXES[axis]
     grown = [_with(setting, field, value) for value in values]
@@ -41,14 +41,14 @@ def values_for(axis: str, model: Checkpoint, setting: Setting) -> list[int]:
 
 
 def grow(
-    model: Checkpoint,
+    model: NativeLM,
     setting: Setting,
     axis: str,
     values: Sequence[int],
     caches: Sequence[str],
     *,
     with_textbook: bool = False,
-    variants: Mapping[str, Checkpoint] | None = None,
+    variants: Mapping[str, NativeLM] | None = None,
     tell: Callable[[str], object] = lambda point: None,
 ) -> dict[str, Any]:
     """Time all ways at each value of one field of a setting; `tell` hears of each value before its turn.

@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
-from dus.denoisers import Checkpoint
+from dus.denoisers import NativeLM
 from dus.denoisers.packed import weights
 from dus.evaluation.record import processor
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def machine(model: Checkpoint) -> dict[str, Any]:
+def machine(model: NativeLM) -> dict[str, Any]:
     """What a measurement was made on: processor or GPU, threads, versions, model size."""
     gpu = model.device.type == "cuda"
     return {

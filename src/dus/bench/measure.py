@@ -15,7 +15,7 @@ from dus.bench.machine import peak_memory
 from dus.bench.textbook import textbook
 from dus.bench.timing import Watched, WatchedPlanner, now, side_by_side
 from dus.decoding import Generation, GenerationError, generate
-from dus.denoisers import Checkpoint
+from dus.denoisers import NativeLM
 from dus.denoisers.quantized import weight_bytes
 from dus.planners import Planner, parse
 
@@ -54,7 +54,7 @@ class Way:
     """
 
     name: str
-    model: Checkpoint
+    model: NativeLM
     cache: str | None
     tokens: list[Tensor] = field(default_factory=list)
     first: float = 0.0
@@ -71,7 +71,7 @@ class Bench:
         GenerationError: the canvas does not fit the model's context.
     """
 
-    def __init__(self, model: Checkpoint, setting: Setting) -> None:
+    def __init__(self, model: NativeLM, setting: Setting) -> None:
         most = model.max_length
         if most is not None and setting.prompt + setting.new > most:
             raise GenerationError(
@@ -82,7 +82,7 @@ class Bench:
         self.prompts = list(torch.randint(2, model.vocab_size, (setting.batch, setting.prompt), generator=drawn))
 
     def run(
-        self, caches: Sequence[str], *, with_textbook: bool = True, variants: Mapping[str, Checkpoint] | None = None
+        self, caches: Sequence[str], *, with_textbook: bool = True, variants: Mapping[str, NativeLM] | None = None
     ) -> dict[str, Any]:
         """Time all ways in rounds.
 
@@ -108,7 +108,7 @@ class Bench:
         return {"setting": asdict(self.setting), "lines": lines}
 
     def brief(
-        self, caches: Sequence[str], *, with_textbook: bool = False, variants: Mapping[str, Checkpoint] | None = None
+        self, caches: Sequence[str], *, with_textbook: bool = False, variants: Mapping[str, NativeLM] | None = None
     ) -> list[dict[str, Any]]:
         """The lines of `run` without what needs a look inside."""
         ways = self.ways(caches, with_textbook=with_textbook, variants=variants)
@@ -116,7 +116,7 @@ class Bench:
         return [self._line(way, ways[0], seconds[way.name]) for way in ways]
 
     def ways(
-        self, caches: Sequence[str], *, with_textbook: bool, variants: Mapping[str, Checkpoint] | None = None
+        self, caches: Sequence[str], *, with_textbook: bool, variants: Mapping[str, NativeLM] | None = None
     ) -> list[Way]:
         """All ways, each run once.
 
@@ -180,7 +180,7 @@ class Bench:
         total = now() - began
         second_block = self.setting.prompt + self.setting.block_length
         opening = next(
-            (number for number, call in enumerate(watched.calls) if int(call.read.min()) >= second_block),
+            (number for number, call in enumerate(watched.calls) if int(call.read[1].min()) >= second_block),
             len(watched.calls),
         )
         denoiser, planning = sum(watched.seconds) / total, planner.seconds / total

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from dus.denoisers import Checkpoint, DenoiserError, LladaConfig, LladaForMaskedLM
+from dus.denoisers import DenoiserError, LladaConfig, LladaForMaskedLM, NativeLM
 from dus.denoisers.quantized import quantization
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -31,7 +31,7 @@ def random_model(
     device: torch.device | str,
     quantize: str | None = None,
     seed: int = 0,
-) -> Checkpoint:
+) -> NativeLM:
     """A model of random weights whose width, depth, mlp and vocabulary are a published model's times `scale`.
 
     Width and mlp are rounded to whole heads of 64, so that at scale 1 the shape is the published one in all but the
@@ -66,7 +66,7 @@ def random_model(
             model = LladaForMaskedLM(config)
     finally:
         torch.set_default_dtype(before)
-    denoiser = Checkpoint(model.eval())
+    denoiser = NativeLM(model.eval())
     if quantize is not None:
         how = quantization(quantize).quant_type
         from torchao.quantization import quantize_

@@ -5,14 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dus.denoisers import Checkpoint
+from dus.denoisers import NativeLM
 from dus.planners import BlockState, Planner, Prediction
 
 
 @torch.no_grad()
-def textbook(
-    model: Checkpoint, prompts: list[Tensor], planner: Planner, *, new: int, block_length: int
-) -> list[Tensor]:
+def textbook(model: NativeLM, prompts: list[Tensor], planner: Planner, *, new: int, block_length: int) -> list[Tensor]:
     """Generate greedily, row by row: the whole canvas at each call, logits everywhere, float64 over the vocabulary.
 
     Args:
@@ -28,7 +26,7 @@ def textbook(
     return [_row(model, prompt, planner, new, block_length) for prompt in prompts]
 
 
-def _row(model: Checkpoint, prompt: Tensor, planner: Planner, new: int, block_length: int) -> Tensor:
+def _row(model: NativeLM, prompt: Tensor, planner: Planner, new: int, block_length: int) -> Tensor:
     masks = torch.full((new,), model.mask_token_id)
     canvas = torch.cat([prompt, masks])[None].to(model.device)
     for start in range(len(prompt), len(prompt) + new, block_length):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dus.decoding.caches import ColumnCache
-from dus.denoisers import Checkpoint
+from dus.decoding.caches import KeyValuePool
+from dus.denoisers import DenoiserAround, KeyValueCache, Layout, NativeLM
+from dus.denoisers.base import Read
 from dus.planners import BlockState, Planner, Prediction
 
 SCORES = ("confidence", "entropy", "margin", "token_confidence", "token", "divergence")
@@ -42,37 +43,31 @@ class Call:
     """One denoiser call as it was made: all that its shape depends on."""
 
     canvas: Tensor
-    read: Tensor
+    read: Read
     attention_mask: Tensor | None
-    positions: Tensor | None
-    rows: Tensor | None
+    layout: Layout | None
 
 
-@dataclass
-class Watched:
+class Watched(DenoiserAround):
     """A denoiser that notes each call and its seconds.
 
     Attributes:
-        inner: the denoiser.
         calls: what was asked of it.
         seconds: what each call took.
         ends: when each call ended, on the clock of `now`.
     """
 
-    inner: Checkpoint
-    calls: list[Call] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    ends: list[float] = field(default_factory=list)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
+    def __init__(self, inner: NativeLM) -> None:
+        super().__init__(inner)
+        self.calls: list[Call] = []
+        self.seconds: list[float] = []
+        self.ends: list[float] = []
 
     def logits(
-        self, canvas: Tensor, *, read: Tensor, attention_mask: Tensor | None = None, cache: ColumnCache | None = None
+        self, canvas: Tensor, *, read: Read, attention_mask: Tensor | None = None, cache: KeyValueCache | None = None
     ) -> Tensor:
         """The inner denoiser's."""
-        positions, rows = (None, None) if cache is None else (cache.positions, cache.rows)
-        self.calls.append(Call(canvas, read, attention_mask, positions, rows))
+        self.calls.append(Call(canvas, read, attention_mask, None if cache is None else cache.layout))
         began = now()
         logits = self.inner.logits(canvas, read=read, attention_mask=attention_mask, cache=cache)
         self.ends.append(now())
@@ -81,11 +76,12 @@ class Watched:
 
     def replay(self) -> None:
         """The bare forwards: the same calls on the same shapes, with nothing around them."""
-        cached = self.calls[0].positions is not None
-        cache = ColumnCache() if cached else None
+        lines, width = max(len(call.canvas) for call in self.calls), max(call.canvas.shape[1] for call in self.calls)
+        pool = KeyValuePool(lines, width)
         for call in self.calls:
-            if cache is not None and call.positions is not None:
-                cache.positions, cache.rows = call.positions, call.rows
+            if call.layout is not None:
+                pool.layout = call.layout
+            cache = pool if call.layout is not None else None
             self.inner.logits(call.canvas, read=call.read, attention_mask=call.attention_mask, cache=cache)
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from typing import TextIO
+from typing import Any, TextIO
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -61,7 +61,7 @@ def _problem(error: Exception) -> str | None:
     import typer
 
     if isinstance(error, typer.TyperException):
-        return error.format_message()
+        return _with_name_here(error)
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, ValueError) and type(error).__module__.partition(".")[0] == "dus":
@@ -69,6 +69,20 @@ def _problem(error: Exception) -> str | None:
     if type(error).__name__ == "OutOfMemoryError":  # torch's, and torch may not be imported
         return "the device is out of memory: fewer answers at once or fewer new tokens need less"
     return None
+
+
+def _with_name_here(error: Any) -> str:
+    """A message of the command line's; of an option that there is not, under which name there is one."""
+    option = getattr(error, "option_name", None)
+    if option is None or error.ctx is None:
+        return str(error.format_message())
+    from dus.evaluation.synonyms import meant
+
+    options = {param.name: param.opts[-1] for param in error.ctx.command.params if param.param_type_name == "option"}
+    told = meant(option, {**options, "pretrained": "--model"})
+    if told and any(name in told for name in options.values()):
+        return f"No such option: {option}: {told}."
+    return str(error.format_message())
 
 
 def _silence_libraries() -> None:

@@ -26,6 +26,7 @@ USUAL = ["dus", "confidence(like=dus)", "confidence(per_step=1)"]
 
 
 def analyze(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -57,6 +58,7 @@ def analyze(
     device: options.Device = "auto",
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    mask_token_id: options.MaskTokenId = None,
 ) -> None:
     """Measure and draw which positions planners write together.
 
@@ -72,9 +74,9 @@ def analyze(
         require_matplotlib()
 
     def load() -> MaskedLM:
-        from dus.cli.loading import load_model
+        from dus.cli.loading import load_asked
 
-        return load_model(model, dtype=dtype, device=device, revision=revision, trust=trust_remote_code)
+        return load_asked(context)
 
     path = _existing(source)
     if path is not None and path.is_dir():
@@ -221,6 +223,7 @@ def _tell(runs: list[Traced], out: Path | None, *, errors: bool, before_end: boo
 
 def _tell_results(folder: Path, out: Path | None) -> None:
     """The same table from what a sweep counted, a section for each thing that its cells differ in besides."""
+    from dus.evaluation.report.results import CHAT
     from dus.evaluation.store import Store
     from dus.lab.analysis import report
     from dus.lab.analysis.summary import Summary, counted
@@ -228,11 +231,15 @@ def _tell_results(folder: Path, out: Path | None) -> None:
     store = Store(folder)
     store.record()
     sections: dict[str, list[Summary]] = {}
-    for outcome in sorted(store.outcomes(), key=lambda outcome: (outcome.cell.block_length, outcome.cell.planner)):
+    found = sorted(store.outcomes(), key=lambda outcome: (outcome.cell.block_length, outcome.cell.planner))
+    asked = {(outcome.cell.questions, outcome.cell.digest) for outcome in found}
+    for outcome in found:
         cell = outcome.cell
         title = f"{cell.questions}, {cell.problems} problems, {cell.max_new_tokens} new tokens, "
         title += f"batches of {cell.batch_size}, cache {cell.cache}, end tokens: {cell.eos}"
         title += f", temperature {cell.temperature:g}, seed {cell.seed}" if cell.temperature or cell.seed else ""
+        if sum(questions == cell.questions for questions, _ in asked) > 1:
+            title += f", {CHAT[outcome.chat]}, prompts {cell.digest[:6]}"
         sections.setdefault(title, []).append(counted(cell.planner, cell.block_length, outcome.samples))
     if not sections:
         raise InputError(f"{folder} holds no finished cell yet")

@@ -13,6 +13,7 @@ from dus.cli.compare import compare
 from dus.cli.demo import demo
 from dus.cli.eval import evaluate
 from dus.cli.generate import generate
+from dus.cli.infill import infill
 from dus.cli.lm_eval import lm_eval
 from dus.cli.planners import planners
 from dus.cli.report import report
@@ -46,7 +47,7 @@ def dus(
         typer.echo(context.get_help())
 
 
-for command in (generate, compare, schedule, planners, demo, analyze, calibrate, bench, train, report):
+for command in (generate, infill, compare, schedule, planners, demo, analyze, calibrate, bench, train, report):
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("lm-eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lm_eval)

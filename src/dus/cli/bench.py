@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from dus.cli import InputError
-from dus.cli.options import Device, Dtype, Json, Model
+from dus.cli.options import Device, Dtype, Json, MaskTokenId, Model, Revision, TrustRemoteCode
 
 if TYPE_CHECKING:
-    from dus.denoisers import Checkpoint
+    from dus.denoisers import NativeLM
 
 CACHES = ["none", "prefix", "dual", "block", "touched"]
 USUAL = {"batch": 1, "prompt": 256, "new": 256, "block": 32}
@@ -53,6 +53,9 @@ def bench(
     threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1, show_default="torch's")] = None,
     dtype: Dtype = "auto",
     device: Device = "auto",
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    mask_token_id: MaskTokenId = None,
     out: Annotated[Path | None, typer.Option(help="Write the JSON to this file as well.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write the tables to this Markdown file, curves beside it.")] = None,
     as_json: Json = False,
@@ -76,7 +79,8 @@ def bench(
         require_matplotlib()  # before the minutes that the curves take
     if threads is not None:
         torch.set_num_threads(threads)
-    denoiser, variants = _forms(partial(_model, model, shape, scale, dtype, device), quantize, compile)
+    others = {"revision": revision, "trust": trust_remote_code, "mask_token_id": mask_token_id}
+    denoiser, variants = _forms(partial(_model, model, shape, scale, dtype, device, others), quantize, compile)
     how = {
         "caches": caches or CACHES,
         "with_textbook": not growing if textbook is None else textbook,
@@ -114,13 +118,15 @@ def _model(
     scale: float,
     dtype: str,
     device: str,
+    others: dict[str, Any],
     quantize: str | None = None,
     compile: bool = False,
-) -> Checkpoint:
+) -> NativeLM:
     from dus.cli.loading import load_model
 
     if shape is None:
-        return cast("Checkpoint", load_model(model, dtype=dtype, device=device, quantize=quantize, compile=compile))
+        asked = {**others, "dtype": dtype, "device": device, "quantize": quantize, "compile": compile}
+        return cast("NativeLM", load_model(model, **asked))
     import torch
 
     from dus.bench.shapes import random_model
@@ -129,14 +135,12 @@ def _model(
     where = place_of(device)
     kind = torch.bfloat16 if dtype == "auto" else cast("torch.dtype", type_of(dtype, where))
     made = random_model(shape, scale, dtype=kind, device=where, quantize=quantize)
-    return cast("Checkpoint", prepared(made, compile))
+    return cast("NativeLM", prepared(made, compile))
 
 
-def _forms(
-    load: Callable[..., Checkpoint], quantize: str | None, compile: bool
-) -> tuple[Checkpoint, dict[str, Checkpoint]]:
+def _forms(load: Callable[..., NativeLM], quantize: str | None, compile: bool) -> tuple[NativeLM, dict[str, NativeLM]]:
     """The model, and the forms of it that are asked for, by name."""
-    forms: dict[str, Checkpoint] = {}
+    forms: dict[str, NativeLM] = {}
     if quantize:
         forms[quantize] = load(quantize=quantize)
     if compile:
@@ -147,7 +151,7 @@ def _forms(
 
 
 def _measured(
-    model: Checkpoint, sizes: dict[str, list[int]], growing: list[str], asked: dict[str, Any], how: dict[str, Any]
+    model: NativeLM, sizes: dict[str, list[int]], growing: list[str], asked: dict[str, Any], how: dict[str, Any]
 ) -> dict[str, Any]:
     """`machine`, `setting`, and `growth` or `runs`."""
     from dus.bench.growth import AXES, grow, values_for
@@ -165,7 +169,7 @@ def _measured(
     return found | {"growth": [grow(model, settings[0], axis, values, **how) for axis, values in ranges.items()]}
 
 
-def _split(model: Checkpoint, sizes: dict[str, list[int]], asked: dict[str, Any], cache: str) -> dict[str, Any]:
+def _split(model: NativeLM, sizes: dict[str, list[int]], asked: dict[str, Any], cache: str) -> dict[str, Any]:
     """`machine`, `setting` and `split`."""
     from dus.bench.growth import AXES
     from dus.bench.machine import machine

@@ -52,6 +52,8 @@ def compare(
     cfg_scale: options.CfgScale = 0.0,
     cache: options.Cache = "none",
     stop: options.Stop = None,
+    suppress_tokens: options.SuppressTokens = None,
+    defer_tokens: options.DeferTokens = None,
     eos: options.Eos = "stop",
     chat: options.Chat = None,
     repeat: Annotated[int, typer.Option(min=1, help="Times to run each planner; the median time is shown.")] = 1,
@@ -61,6 +63,7 @@ def compare(
     compile: options.Compile = False,
     revision: options.Revision = None,
     trust_remote_code: options.TrustRemoteCode = False,
+    mask_token_id: options.MaskTokenId = None,
     json: options.Json = False,
 ) -> None:
     """Compare planners on one prompt.

@@ -41,11 +41,15 @@ class Result:
 
 
 def demo(
+    context: typer.Context,
     model: options.Model = None,
     problems: Annotated[int, typer.Option(min=1, max=500, help="How many of each kind to solve.")] = 32,
     block_length: options.BlockLength = 16,
     dtype: options.Dtype = "auto",
     device: options.Device = "auto",
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    mask_token_id: options.MaskTokenId = None,
 ) -> None:
     """Solve held-out problems of three kinds under four planners.
 
@@ -55,11 +59,11 @@ def demo(
     """
     from rich.console import Console
 
-    from dus.cli.loading import load_model
+    from dus.cli.loading import load_asked
     from dus.evaluation.questions import held_out
     from dus.evaluation.tasks import get
 
-    denoiser = load_model(model, dtype=dtype, device=device)
+    denoiser = load_asked(context)
     console = Console(highlight=False)
     asked = [held_out(get(task), level, problems) for task, level in KINDS]
     decodings = [

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dus.cli import InputError
-from dus.cli.options import Device, Dtype, Model, Quantize
+from dus.cli.options import Device, Dtype, MaskTokenId, Model, Quantize, Revision, TrustRemoteCode
 
 if TYPE_CHECKING:
     from dus.evaluation.engine import Engine
@@ -28,6 +28,7 @@ OF_PRESET = "the preset's"
 
 
 def evaluate(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for the results; a sweep that was stopped goes on there.")],
     *,
     preset: Annotated[
@@ -66,6 +67,9 @@ def evaluate(
     dtype: Dtype = "auto",
     quantize: Quantize = None,
     device: Device = "auto",
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    mask_token_id: MaskTokenId = None,
     confirm_run_unsafe_code: Annotated[
         bool,
         typer.Option("--confirm-run-unsafe-code", help="Run what the model writes, where that is how it is scored."),
@@ -75,6 +79,7 @@ def evaluate(
 
     `dus report OUT` makes the tables and pictures.
     """
+    from dus.cli.loading import asked as asked_of
     from dus.cli.sweep_bar import SweepBar
     from dus.evaluation.presets import preset as named
     from dus.evaluation.store import Store
@@ -96,8 +101,9 @@ def evaluate(
     check_consent(asked, confirm_run_unsafe_code)
     store = Store(out)
     _check_engine(engine, workers)
-    identity = _identity(model, dtype, None if _elsewhere(engine, device) else device, quantize)
-    with _engine(engine, workers, model, identity["dtype"], device, quantize) as able:
+    loading = asked_of(context)
+    identity = _identity(model, loading, here=not _elsewhere(engine, device))
+    with _engine(engine, workers, model, {**loading, "dtype": identity["dtype"]}) as able, store.alone():
         store.begin(identity, _session(engine, workers))
         with SweepBar(cells, store) as bar:
             outcomes = list(sweep(able, asked, cells, store, run_code=confirm_run_unsafe_code, tell=bar))
@@ -141,31 +147,32 @@ def _elsewhere(engine: str, device: str) -> bool:
 
 
 def _engine(
-    engine: str, workers: int | None, model: str | None, dtype: str, device: str, quantize: str | None
+    engine: str, workers: int | None, model: str | None, loading: dict[str, Any]
 ) -> AbstractContextManager[Engine]:
     from dus.cli.loading import load_model
     from dus.evaluation.engine import Local
 
-    load = partial(load_model, model, dtype=dtype, device=device, quantize=quantize)
+    load = partial(load_model, model, **loading)
     if engine == "ray":
         from dus.integrations.ray import RayEngine
 
-        return RayEngine(load, workers, gpus=0 if device == "cpu" else None)
+        return RayEngine(load, workers, gpus=0 if loading["device"] == "cpu" else None)
     return nullcontext(Local(load))
 
 
-def _identity(model: str | None, dtype: str, device: str | None, quantize: str | None) -> dict[str, Any]:
-    """What has to be the same of all answers in a folder; where nobody knows the device, `dtype` stays as it is."""
+def _identity(model: str | None, loading: dict[str, Any], *, here: bool) -> dict[str, Any]:
+    """What has to be the same of all answers in a folder; where the device is not `here`, `dtype` stays as it is."""
     from dus.denoisers.files import checkpoint_folder
     from dus.denoisers.load import place_of, type_name
     from dus.evaluation.record import fingerprint
 
-    folder = checkpoint_folder(model, None, code=False)
+    folder = checkpoint_folder(model, loading["revision"], code=loading["trust"])
+    dtype, quantize = loading["dtype"], loading["quantize"]
     name = f"{model or 'bundled'} ({quantize})" if quantize else model or "bundled"
-    if device is not None:
-        dtype = type_name(dtype, place_of(device), folder)
+    if here:
+        dtype = type_name(dtype, place_of(loading["device"]), folder)
     found = {"name": name, "fingerprint": fingerprint(folder), "dtype": dtype}
-    return found | {"quantize": quantize} if quantize else found
+    return found | {key: loading[key] for key in ("quantize", "mask_token_id") if loading[key] is not None}
 
 
 def _session(engine: str, workers: int | None) -> dict[str, Any]:

@@ -74,6 +74,8 @@ def _complete(arguments: Namespace, data_dir: Path | None, folder: Path) -> None
 
     config = EvaluatorConfig.load_yaml_config(arguments.config) if arguments.config else {}
     arguments.model = arguments.model or config.get("model") or "dus"
+    if arguments.model == "dus":
+        _seed(arguments, config)
     asked = arguments.tasks or config.get("tasks") or []
     names = [name for part in ([asked] if isinstance(asked, str) else asked) for name in str(part).split(",")]
     if not names:
@@ -88,6 +90,15 @@ def _complete(arguments: Namespace, data_dir: Path | None, folder: Path) -> None
         raise InputError(f"--include_path does not go together with {min(ours)}: evaluate on them one after the other")
     write(folder, sorted(ours), data_dir)
     arguments.include_path = str(folder)
+
+
+def _seed(arguments: Namespace, config: dict[str, Any]) -> None:
+    """Have lm-eval's seed for torch draw tokens here too, where the model's own arguments say no seed."""
+    seeds = arguments.seed or config.get("seed")
+    drawn = seeds[2] if isinstance(seeds, list) and len(seeds) > 2 else seeds
+    given = getattr(arguments, "model_args", None) or config.get("model_args") or {}
+    if isinstance(drawn, int) and isinstance(given, dict) and "seed" not in given:
+        arguments.model_args = {**given, "seed": drawn}
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import typer
@@ -19,6 +19,7 @@ def load_model(
     trust: bool = False,
     quantize: str | None = None,
     compile: bool = False,
+    mask_token_id: int | None = None,
 ) -> MaskedLM:
     """`dus.load`, with transformers' remarks switched off: what matters is raised as a `DenoiserError`.
 
@@ -43,6 +44,7 @@ def load_model(
         trust_remote_code=trust,
         quantize=quantize,
         compile=compile,
+        mask_token_id=mask_token_id,
     )
     if model.tokenizer is None:
         raise InputError(f"{name} has no tokenizer.json, so that no text can be read or written")
@@ -50,11 +52,16 @@ def load_model(
 
 
 def load_asked(context: typer.Context) -> MaskedLM:
-    """The model that a command's options ask for, all of those that `load_model` knows.
+    """The model that a command's options ask for; what the command has no option for is left as it is.
 
     Raises:
         InputError: as `load_model`.
     """
-    asked = context.params
-    names = ("dtype", "device", "revision", "quantize", "compile")
-    return load_model(asked["model"], trust=asked["trust_remote_code"], **{name: asked[name] for name in names})
+    return load_model(context.params["model"], **asked(context))
+
+
+def asked(context: typer.Context) -> dict[str, Any]:
+    """What a command's options say of loading, as `load_model` takes it."""
+    given = context.params
+    names = ("dtype", "device", "revision", "quantize", "compile", "mask_token_id")
+    return {name: given[name] for name in names if name in given} | {"trust": given["trust_remote_code"]}

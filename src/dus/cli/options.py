@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+
+
+def token_ids(text: str) -> list[int]:
+    """The ids in a text, separated by commas or semicolons.
+
+    Raises:
+        BadParameter: something in it is no whole number.
+    """
+    try:
+        return [int(part) for part in re.split("[,;]", text)]
+    except ValueError:
+        raise typer.BadParameter(f"token ids are whole numbers separated by commas, not {text!r}") from None
+
+
+def unescaped(text: str) -> str:
+    """The text with line break, tab, return and backslash for `\\n`, `\\t`, `\\r` and two backslashes."""
+    return re.sub(r"\\([ntr\\])", lambda found: _ESCAPES[found[1]], text)
+
 
 Prompt = Annotated[
     str,
@@ -29,6 +50,10 @@ TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the model code that comes with a checkpoint.")
 ]
 
+MaskTokenId = Annotated[
+    int | None, typer.Option(help="The mask token, where a checkpoint does not name it.", show_default=False)
+]
+
 MaxNewTokens = Annotated[int, typer.Option(help="Masks put behind the prompt.")]
 BlockLength = Annotated[int, typer.Option(help="Neighbouring positions that are decoded together.")]
 Blocks = Annotated[
@@ -47,7 +72,24 @@ CfgScale = Annotated[float, typer.Option(help="Classifier-free guidance; above 0
 Cache = Annotated[str, typer.Option(help="How much is recomputed at each step: none (that is, all), prefix, dual, …")]
 Stop = Annotated[
     list[str] | None,
-    typer.Option(metavar="TEXT", help="End the answer before this string; may be repeated.", show_default=False),
+    typer.Option(
+        metavar="TEXT",
+        parser=unescaped,
+        help=r"End the answer before this string, in which \n is a line break; may be repeated.",
+        show_default=False,
+    ),
+]
+SuppressTokens = Annotated[
+    Any, typer.Option(parser=token_ids, metavar="ID,…", help="Tokens that are never written.", show_default=False)
+]
+DeferTokens = Annotated[
+    Any,
+    typer.Option(
+        parser=token_ids,
+        metavar="ID,…",
+        help="Tokens that count as wholly uncertain: planners that go by confidence write them last.",
+        show_default=False,
+    ),
 ]
 Eos = Annotated[str, typer.Option(help="At the end token: stop, or ignore it and write the full length.")]
 Chat = Annotated[
@@ -73,6 +115,8 @@ def decoding(context: typer.Context) -> dict[str, Any]:
         "cfg_scale",
         "cache",
         "stop",
+        "suppress_tokens",
+        "defer_tokens",
         "eos",
     )
-    return {name: context.params[name] for name in names} | {"scores": False}
+    return {name: context.params[name] for name in names if name in context.params} | {"scores": False}

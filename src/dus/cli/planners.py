@@ -108,7 +108,8 @@ def table(pages: list[Page]) -> str:
     rows = []
     for found in pages:
         form = f"`{'… | ' if found.wraps else ''}{found.name}{f'({found.main}=…)' if found.main else ''}`"
-        papers = dict.fromkeys(re.findall(r"arXiv (\d{4}\.\d{5})", "\n".join([found.summary, *found.body])))
+        words = " ".join(" ".join([found.summary, *found.body]).split())
+        papers = dict.fromkeys(re.findall(r"arXiv (\d{4}\.\d{5})", words))
         links = ", ".join(f"[{paper}](https://arxiv.org/abs/{paper})" for paper in papers)
         rows.append([text.replace("|", "\\|") for text in (form, " ".join(found.summary.split()), links)])
     return markdown(("text", "at each step, of the block's masked positions", "from"), rows, names=3)

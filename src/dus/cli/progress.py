@@ -36,8 +36,7 @@ class PromptsBar:
         )
         self.task = self.bar.add_task("prompts", total=prompts)
         self.samples, self.length = samples, settings.max_new_tokens
-        self.before: int = 0
-        self.batch: set[int] = set()
+        self.reached: dict[int, int] = {}
 
     def __enter__(self) -> PromptsBar:
         self.bar.start()
@@ -49,9 +48,8 @@ class PromptsBar:
         self.bar.stop()
 
     def __call__(self, step: Step) -> None:
-        """Count the batches before, and of this one the blocks that are through."""
-        if not self.batch.issuperset(step.rows):
-            self.before += len(self.batch)
-            self.batch = set(step.rows)
-        done = self.before + len(self.batch) * step.start / max(self.length, 1)
-        self.bar.update(self.task, completed=done / self.samples)
+        """Count the rows that are through, and of those on their way the blocks that are."""
+        self.reached.update(zip(step.rows, step.starts, strict=True))
+        inside = set(step.rows)
+        shares = (max(at, 0) / max(self.length, 1) if row in inside else 1.0 for row, at in self.reached.items())
+        self.bar.update(self.task, completed=sum(shares) / self.samples)

@@ -49,7 +49,7 @@ def measured(context: typer.Context, *, length: int, known: int | None = None) -
     """Load the model and the texts that a command's options name, or take a source and draw them.
 
     Args:
-        context: of a command with the options model, dtype, device, task, level, texts, kind, rate and seed.
+        context: of a command with the options of loading, and task, level, texts, kind, rate and seed.
         length: tokens that a block needs.
         known: tokens before it, where a text has no natural beginning; None takes a few.
 
@@ -59,14 +59,14 @@ def measured(context: typer.Context, *, length: int, known: int | None = None) -
     asked = context.params
     if asked["kind"] is not None:
         return _of_source(asked, KNOWN_OF_SOURCE if known is None else known, length)
-    from dus.cli.loading import load_model
+    from dus.cli.loading import load_asked
     from dus.evaluation.tasks import TASKS
     from dus.lab.theory.texts import from_file, from_task
 
     model, task, count = asked["model"], asked["task"], asked["texts"]
     if task not in TASKS and not Path(task).is_file():
         raise InputError(f"{task!r} is neither a task ({', '.join(TASKS)}) nor a file")
-    loaded = load_model(model, dtype=asked["dtype"], device=asked["device"])
+    loaded = load_asked(context)
     if task in TASKS:
         texts = from_task(loaded, TASKS[task], asked["level"], count)
     else:

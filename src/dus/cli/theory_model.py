@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dus.cli import texts as options
-from dus.cli.options import Device, Dtype, Model
+from dus.cli.options import Device, Dtype, MaskTokenId, Model, Revision, TrustRemoteCode
 
 Page = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write it to this Markdown file, with a picture beside it.")
@@ -30,6 +30,9 @@ def gap(
     seed: options.Seed = 0,
     dtype: Dtype = "auto",
     device: Device = "auto",
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    mask_token_id: MaskTokenId = None,
     page: Page = None,
 ) -> None:
     """Measure how much the tokens of a group depend on each other under a model, over their spacing.
@@ -60,9 +63,8 @@ def gap(
     typer.echo(body)
     if page is not None:
         report.draw(page.parent, page.stem, measured, curves)
-        options.written_page(
-            page, f"Dependence over distance: {found.name}", options.typed(context), report.page(body, page.stem, texts)
-        )
+        text = report.page(body, page.stem, measured)
+        options.written_page(page, f"Dependence over distance: {found.name}", options.typed(context), text)
 
 
 def long(
@@ -95,6 +97,9 @@ def long(
     seed: options.Seed = 0,
     dtype: Dtype = "auto",
     device: Device = "auto",
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    mask_token_id: MaskTokenId = None,
     page: Page = None,
 ) -> None:
     """Measure dependence over distance, and what DUS loses, as more and more of what stands before a block is known.
@@ -126,7 +131,7 @@ def long(
     typer.echo(f"{body}\n{more}")
     if page is not None:
         report.draw(page.parent, page.stem, measured)
-        text = report.page(body, more, page.stem, texts, block_length)
+        text = report.page(body, more, page.stem, measured, block_length)
         options.written_page(page, f"Long contexts: {found.name}", options.typed(context), text)
 
 
@@ -143,6 +148,9 @@ def order(
     seed: options.Seed = 0,
     dtype: Dtype = "auto",
     device: Device = "auto",
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    mask_token_id: MaskTokenId = None,
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to this Markdown file.")] = None,
 ) -> None:
     """Measure what DUS's groups lose in one order and another, beside groups of neighbours and random ones."""
@@ -156,7 +164,7 @@ def order(
     typer.echo("\n".join(sections))
     if page is not None:
         title = f"The order of DUS's groups: {found.name}"
-        options.written_page(page, title, options.typed(context), report.page(sections, texts))
+        options.written_page(page, title, options.typed(context), report.page(sections))
 
 
 def blocks(
@@ -173,10 +181,13 @@ def blocks(
     level: options.Level = 2,
     dtype: Dtype = "auto",
     device: Device = "auto",
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    mask_token_id: MaskTokenId = None,
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to this Markdown file.")] = None,
 ) -> None:
     """Count right answers with block lengths chosen for each sequence, beside fixed ones at as many calls."""
-    from dus.cli.loading import load_model
+    from dus.cli.loading import load_asked
     from dus.evaluation.tasks import get
     from dus.lab.theory.lengths import tried
     from dus.lab.theory.report import lengths as report
@@ -185,7 +196,7 @@ def blocks(
     fixed, bounds = options.numbers("--block-length", block_length, 1), options.numbers("--bits", bits, 0)
     chosen = [f"auto(bits={bound}, shortest={min(fixed)}, longest={max(fixed)})" for bound in bounds]
     asked = get(task)
-    loaded = load_model(model, dtype=dtype, device=device)
+    loaded = load_asked(context)
     body = report.section(list(tried(loaded, asked, level, [*fixed, *chosen], planner=planner, limit=limit)))
     typer.echo(body)
     if page is not None:

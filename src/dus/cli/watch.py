@@ -37,7 +37,8 @@ class Watch:
         self.pause = pause if console.is_terminal else 0.0
         self.live = Live(console=console, auto_refresh=False)
         self.steps: list[int] = []
-        self.longest = min(settings.block_length, settings.max_new_tokens)
+        self.tokens: list[int] = []
+        self.longest = min(settings.longest, settings.max_new_tokens)
         self.planned = settings.rule.num_steps(self.longest)
         self.start, self.taken, self.calls, self.waited = 0, 0, 0, 0.0
         self.began = time.perf_counter()
@@ -61,18 +62,20 @@ class Watch:
 
     def __call__(self, step: Step) -> None:
         """Draw what the step led to."""
-        self.taken = self.taken + 1 if step.start == self.start and self.calls else 0
-        self.start = step.start
+        start, hidden = max(step.starts[0], 0), max(-step.starts[0], 0)
+        self.taken = self.taken + 1 if start == self.start and self.calls else 0
+        self.start = start
         self.calls += 1 if self.settings.cfg_scale == 0 else 2
-        tokens = step.tokens[0].tolist()
-        self.steps += [-1] * (len(tokens) - len(self.steps))
+        end = step.starts[0] + step.lengths[0]
+        self.steps += [-1] * (end - len(self.steps))
+        self.tokens[start:] = step.tokens[0, hidden : step.lengths[0]].tolist()
         for changed, value in ((step.remasked, -1), (step.unmasked, self.taken)):
             for offset in changed[0].nonzero()[:, 0].tolist():
-                self.steps[step.start + offset] = value
+                self.steps[step.starts[0] + offset] = value
         drawn = time.perf_counter()
         took = self.seconds
-        end = step.start + step.unmasked.shape[1]
-        body = self._in_sight(self._coloured(tokens[:end], self.steps), len(tokens) - end)
+        coming = max(self.settings.max_new_tokens - end, 0)
+        body = self._in_sight(self._coloured(self.tokens, self.steps), coming)
         written = sum(at >= 0 for at in self.steps)
         self.live.update(self._frame(body, written / self.calls, took), refresh=True)
         time.sleep(self.pause)
@@ -88,7 +91,7 @@ class Watch:
 
     def _coloured(self, tokens: list[int], steps: list[int]) -> Text:
         """The tokens as a text; block by block, as those of finished blocks need not be decoded again."""
-        model, size, text = self.model, self.settings.block_length, Text()
+        model, size, text = self.model, self.settings.longest, Text()
         mask, ends = model.mask_token_id, model.eos_token_ids
         for at in range(0, len(tokens), size):
             block, written = tokens[at : at + size], steps[at : at + size][: len(tokens) - at]

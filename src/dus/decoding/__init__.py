@@ -1,9 +1,24 @@
-"""The loop: planner x denoiser -> tokens, with sampling, stopping and the trace."""
+"""The engine: planner x denoiser -> tokens, with sampling, stopping and the trace."""
 
-from dus.decoding.batches import BatchWarning
+from dus.decoding.engine import Engine
 from dus.decoding.generate import generate, infill, steps
-from dus.decoding.loop import Step
+from dus.decoding.memory import BatchWarning
 from dus.decoding.settings import GenerationError, Settings
-from dus.decoding.trace import Generation, Trace
+from dus.decoding.trace import BlockDone, Decoded, Event, Failed, Generation, Step, Trace
 
-__all__ = ["BatchWarning", "Generation", "GenerationError", "Settings", "Step", "Trace", "generate", "infill", "steps"]
+__all__ = [
+    "BatchWarning",
+    "BlockDone",
+    "Decoded",
+    "Engine",
+    "Event",
+    "Failed",
+    "Generation",
+    "GenerationError",
+    "Settings",
+    "Step",
+    "Trace",
+    "generate",
+    "infill",
+    "steps",
+]

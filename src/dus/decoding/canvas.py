@@ -1,86 +1,105 @@
-"""The token tensor of a batch: prompts of different lengths, aligned at their first masked position."""
+"""The engine's lines: the token tensor of all rows in it, and what the trace keeps of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from dus.decoding.settings import GenerationError
+from dus.decoding.answers import Answers
+from dus.decoding.caches import KeyValuePool, send
+from dus.decoding.settings import GenerationError, Settings
+from dus.denoisers import Denoiser
 
 
-@dataclass
-class Canvas:
-    """Rows that are decoded together.
-
-    What is to be generated starts in the same column in every row, so that the blocks of all rows are the same
-    columns; shorter prompts are padded on the left, shorter tails on the right.
+@dataclass(eq=False)
+class Row:
+    """One row on its way, on the host. Positions are canvas columns, which count from the row's first token.
 
     Attributes:
-        tokens: int64 `[N, L]`, on the denoiser's device.
-        attention_mask: bool `[N, L]`, False at padding; None where nothing is padded.
-        first: the column of the first masked position; the region is all columns from there on.
-        masked: bool `[N, G]` on the host: the region's masks as they were at the start.
-        lengths: for each row, the positions of its region, at most G.
+        number: what the engine calls it.
+        draw: the row's index in the user's list, from which draws count.
+        answers: how to decode it, and when it has ended.
+        tokens: int64 `[L]`, the row with all its masks.
+        masked: bool `[L]`, where these are.
+        limit: the columns that belong to the answer; what a last whole block holds beyond them is cut.
+        origin: the first masked column.
+        block_length: the length of its blocks.
+        start, stop: the block that is decoded.
+        previous: the start of the block decoded before.
+        opening: whether the block has not been computed yet.
+        fresh: whether nothing of the row has been.
+        choosing: whether the next call chooses the block's length.
+        taken: its steps so far.
+        ends: where its blocks ended, counted from `origin`.
+        lines: the canvas lines that hold it, a second one under guidance.
     """
 
+    number: int
+    draw: int
+    answers: Answers
     tokens: Tensor
-    attention_mask: Tensor | None
-    first: int
     masked: Tensor
-    lengths: list[int]
+    limit: int
+    origin: int
+    block_length: int
+    start: int = 0
+    stop: int = 0
+    previous: int = 0
+    opening: bool = True
+    fresh: bool = True
+    choosing: bool = False
+    taken: int = 0
+    ends: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
 
-    def __getitem__(self, rows: list[int]) -> Canvas:
-        """Some of the rows, by index."""
-        index = torch.tensor(rows, dtype=torch.long, device=self.tokens.device)
-        mask = None if self.attention_mask is None else self.attention_mask[index]
-        return Canvas(
-            self.tokens[index], mask, self.first, self.masked[index.cpu()], [self.lengths[row] for row in rows]
-        )
+    @classmethod
+    def of(cls, model: Denoiser, tokens: Tensor, answers: Answers, number: int, draw: int) -> Row:
+        """The row of a prompt, its masks appended; a block-causal model's last block is a whole one.
+
+        Raises:
+            GenerationError: nothing is masked, or the row exceeds the model's context.
+        """
+        settings = answers.settings
+        limit = len(tokens) + settings.max_new_tokens
+        check_fit(len(tokens), settings.max_new_tokens, model.max_length)
+        grid = model.block_length
+        length = limit if grid is None else -(-limit // grid) * grid
+        whole = torch.full((length,), model.mask_token_id, dtype=torch.long)
+        whole[: len(tokens)] = tokens.cpu()
+        masked = whole == model.mask_token_id
+        if not bool(masked[:limit].any()):
+            raise GenerationError("there is nothing to generate: max_new_tokens is 0 and the prompt holds no mask")
+        origin = int(masked.int().argmax())
+        row = cls(number, draw, answers, whole, masked, limit, origin, grid or settings.longest)
+        row.start = row.stop = row.previous = origin if grid is None else origin // grid * grid
+        return row
 
     @property
-    def region(self) -> Tensor:
-        """Int64 `[N, G]`: a view of the tokens from the first masked position on."""
-        return self.tokens[:, self.first :]
+    def settings(self) -> Settings:
+        """How to decode it."""
+        return self.answers.settings
 
+    def advance(self) -> bool:
+        """Go on to the next block that holds a mask; False where there is none."""
+        self.previous = self.start
+        first = self.stop
+        while first < self.limit:
+            last = min(first + self.block_length, len(self.tokens))
+            if bool(self.masked[first : min(last, self.limit)].any()):
+                self.start, self.stop, self.opening = first, last, True
+                self.previous = first if self.fresh else self.previous
+                self.choosing = self.settings.auto is not None
+                return True
+            self.ends.append(last - self.origin)
+            first = self.stop = last
+        return False
 
-def lay_out(
-    rows: list[Tensor], *, mask_token_id: int, max_new_tokens: int, context: int | None, device: torch.device | str
-) -> Canvas:
-    """The canvas of some prompts, each followed by `max_new_tokens` masks.
-
-    Args:
-        rows: int64 1-D tensors; a mask may stand anywhere in them.
-        mask_token_id: the denoiser's.
-        max_new_tokens: how many masks to append to each row.
-        context: the longest row that the denoiser takes; None for no limit.
-        device: where the canvas goes.
-
-    Raises:
-        GenerationError: where a row and its masks exceed the context.
-    """
-    for row in rows:
-        check_fit(len(row), max_new_tokens, context)
-    tail = torch.full((max_new_tokens,), mask_token_id, dtype=torch.long)
-    whole = [torch.cat([row.cpu().long(), tail]) for row in rows]
-    prefixes, regions = zip(*(_split(text, mask_token_id) for text in whole), strict=True)
-    first = max(len(prefix) for prefix in prefixes)
-    region = pad_sequence(list(regions), batch_first=True)
-    prefix = pad_sequence([part.flip(0) for part in prefixes], batch_first=True).flip(1)
-    tokens = torch.cat([prefix, region], dim=1)
-    column = torch.arange(tokens.shape[1])
-    starts = torch.tensor([first - len(part) for part in prefixes])[:, None]
-    stops = torch.tensor([first + len(part) for part in regions])[:, None]
-    real = (column >= starts) & (column < stops)
-    return Canvas(
-        tokens=tokens.to(device),
-        attention_mask=None if bool(real.all()) else real.to(device),
-        first=first,
-        masked=(region == mask_token_id) & real[:, first:],
-        lengths=[len(part) for part in regions],
-    )
+    @property
+    def end(self) -> int:
+        """The column after its last decoded block, at most `limit`."""
+        return min(self.origin + (self.ends[-1] if self.ends else 0), self.limit)
 
 
 def check_fit(length: int, max_new_tokens: int, context: int | None) -> None:
@@ -92,17 +111,74 @@ def check_fit(length: int, max_new_tokens: int, context: int | None) -> None:
         )
 
 
-def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """A host tensor on the device, without waiting for what the device was told before.
+class Canvas:
+    """The lines of all rows in the engine, kept together at the front.
 
-    A blocking copy does wait. The data is staged before this returns, so the host may overwrite it; only on MPS is it
-    not, and there the copy blocks.
+    Attributes:
+        owner: for each line in use its row.
+        tokens, step: int64 `[lines, W]`: the tokens, and the step that unmasked each (-1 where none did).
+        confidence, entropy: float `[lines, W]`, at that step.
+        stale: bool `[lines, W]` on the host, tokens that changed since their keys and values were computed.
+        pool: the keys and values; None where none are kept.
     """
-    return tensor.to(device, non_blocking=device.type != "mps")
 
+    def __init__(self, model: Denoiser, *, cached: bool) -> None:
+        self.model, self.device = model, torch.device(model.device)
+        self.owner: list[Row] = []
+        self.pool = KeyValuePool(0, 0) if cached else None
+        self.tokens, self.step = (torch.zeros(0, 0, dtype=torch.long, device=self.device) for _ in range(2))
+        self.confidence, self.entropy = (torch.zeros(0, 0, device=self.device) for _ in range(2))
+        self.stale = torch.zeros(0, 0, dtype=torch.bool)
 
-def _split(row: Tensor, mask_token_id: int) -> tuple[Tensor, Tensor]:
-    """What stands before the first mask, and the rest."""
-    masks = (row == mask_token_id).nonzero()
-    first = int(masks[0]) if len(masks) else len(row)
-    return row[:first], row[first:]
+    @property
+    def width(self) -> int:
+        """The columns of the longest row that fits."""
+        return self.tokens.shape[1]
+
+    @property
+    def used(self) -> int:
+        """The columns of the longest row that is there."""
+        return max(len(row.tokens) for row in self.owner)
+
+    def reserve(self, lines: int, width: int) -> None:
+        """See to it that so many lines of so many columns fit."""
+        before = self.tokens.shape
+        lines, width = max(lines, before[0]), max(width, before[1])
+        if (lines, width) == tuple(before):
+            return
+        for name in ("tokens", "step", "confidence", "entropy", "stale"):
+            old = getattr(self, name)
+            new = old.new_zeros(lines, width)
+            new[: before[0], : before[1]] = old
+            setattr(self, name, new)
+        if self.pool is not None:
+            self.pool.grow(lines, width)
+
+    def put(self, row: Row) -> None:
+        """Give a row the next lines; under guidance the second one is blind to all that was given."""
+        copies = 1 if row.settings.cfg_scale == 0 else 2
+        length = len(row.tokens)
+        for copy in range(copies):
+            line = len(self.owner)
+            tokens = row.tokens if copy == 0 else torch.full_like(row.tokens, self.model.mask_token_id)
+            self.tokens[line, :length] = send(tokens, self.device)
+            self.tokens[line, length:] = 0
+            self.step[line] = -1
+            self.confidence[line] = self.entropy[line] = 0
+            self.stale[line] = False
+            self.owner.append(row)
+            row.lines.append(line)
+
+    def drop(self, row: Row) -> None:
+        """Free the lines of a row; lines from the back take their places."""
+        for line in sorted(row.lines, reverse=True):
+            last = len(self.owner) - 1
+            moved = self.owner.pop()
+            if line != last:
+                for tensor in (self.tokens, self.step, self.confidence, self.entropy, self.stale):
+                    tensor[line] = tensor[last].clone()
+                if self.pool is not None and self.pool.keys:
+                    self.pool.move(last, line)
+                self.owner[line] = moved
+                moved.lines[moved.lines.index(last)] = line
+        row.lines.clear()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from dus.decoding.loop import Step
 from dus.decoding.prompts import Prompts, blanks_to_row, to_rows
 from dus.decoding.run import Progress, Run
 from dus.decoding.settings import GenerationError, Settings
-from dus.decoding.trace import Generation
+from dus.decoding.trace import Generation, Step
 from dus.denoisers import Denoiser
 from dus.planners import Planner
 
@@ -20,13 +19,13 @@ def generate(
     *,
     planner: str | Planner = "dus",
     max_new_tokens: int = 256,
-    block_length: int | str = 32,
+    block_length: int | str | None = None,
     temperature: float = 0.0,
     top_p: float | None = None,
     top_k: int | None = None,
     seed: int | None = None,
     cfg_scale: float = 0.0,
-    cache: Literal["none", "prefix", "dual", "block", "touched"] = "none",
+    cache: Literal["auto", "none", "prefix", "dual", "block", "touched"] = "auto",
     stop: str | list[str] | None = None,
     suppress_tokens: list[int] | None = None,
     defer_tokens: list[int] | None = None,
@@ -46,9 +45,11 @@ def generate(
             Masks may stand anywhere in tokens; they are filled in too.
         planner: which positions are unmasked when: a planner or its text, such as `dus | deferred(threshold=0.3)`.
         max_new_tokens: masks put behind each prompt.
-        block_length: neighbouring positions that are decoded together; blocks go left to right from the first
-            mask, and the last one may be shorter. `auto`, or `auto(bits=8, shortest=4, longest=32)`, chooses a length
-            for each row before each block: the longest whose positions' entropies add up to so many bits at most.
+        block_length: neighbouring positions that are decoded together, 32 where it is None; blocks go left to right
+            from the first mask, and the last one may be shorter. A block-causal model has a block of its own, on a grid
+            from the row's first token: leave it out there. `auto`, or `auto(bits=8, shortest=4, longest=32)`, chooses a
+            length for each row before each block: the longest whose positions' entropies add up to so many bits at
+            most.
         temperature: 0 takes the likeliest token.
         top_p: keep the likeliest tokens that make up this probability.
         top_k: keep so many of the likeliest tokens.
@@ -56,7 +57,8 @@ def generate(
         cfg_scale: classifier-free guidance, `u + (1 + scale) (c - u)` with u blind to the prompt; 0 is off, and
             anything above makes two denoiser calls of each step.
         cache: how much is recomputed at each step. `none` recomputes all and is exact; `prefix` and `dual` are
-            Fast-dLLM's approximations; `block` and `touched` keep more and are faster, see `dus.decoding.caches`.
+            Fast-dLLM's approximations; `block` and `touched` keep more and are faster, see `dus.decoding.caches`. With
+            block-causal attention `block` is exact. `auto` is `none` with full attention and `block` with block-causal.
         stop: a row ends before the first of these strings in its answer.
         suppress_tokens: ids that are never written.
         defer_tokens: ids that may be written but count as wholly uncertain, so that confident planners write them
@@ -79,7 +81,7 @@ def generate(
     settings = Settings(
         planner=planner,
         max_new_tokens=max_new_tokens,
-        block_length=block_length,  # type: ignore[arg-type]
+        block_length=block_length,
         temperature=temperature,
         top_p=top_p,
         top_k=top_k,
@@ -127,4 +129,4 @@ def steps(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, **sett
         chat: as for `generate`.
         settings: keyword arguments of `generate` that say how to decode: `planner` to `eos`, and `scores`.
     """
-    return Run(model, to_rows(model, prompts, chat=chat), Settings(**settings)).steps()
+    return (step for step in Run(model, to_rows(model, prompts, chat=chat), Settings(**settings)).steps() if step)

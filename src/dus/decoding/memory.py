@@ -1,16 +1,72 @@
-"""What a row takes of a device's memory, and how much of that is free."""
+"""How many rows fit in a device's memory: what each takes, and how much is free."""
 
 from __future__ import annotations
 
+import warnings
+from bisect import bisect_right
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
-from dus.decoding.settings import Settings
+from dus.decoding.settings import GenerationError, Settings
 from dus.denoisers import Denoiser
+
+SHARE = 0.8
+"""Of the free memory, what is planned with: the estimate is rough, and memory comes in pieces."""
 
 _MACHINE = Path("/proc/meminfo")
 _CONTAINER = Path("/sys/fs/cgroup")
+
+
+class BatchWarning(UserWarning):
+    """Rows that do not fit in memory together are decoded a part at a time."""
+
+
+def places(model: Denoiser, settings: Settings, lengths: Mapping[int, int], most: int) -> int:
+    """How many rows are decoded together: `most`, or fewer where memory is short, with a warning.
+
+    Args:
+        model: the denoiser.
+        settings: how to decode, the cache mode resolved.
+        lengths: for each row, by its number, its length with all its masks.
+        most: rows at once, if memory allows.
+
+    Raises:
+        GenerationError: the longest row does not fit alone.
+    """
+    count, longest = min(most, len(lengths)), max(lengths.values())
+    free = free_bytes(torch.device(model.device))
+    if free is None:
+        return count
+    each = row_bytes(model, settings, longest)
+    fitting = bisect_right(range(1, count + 1), SHARE * free, key=lambda rows: rows * each)
+    if not fitting and each > free:
+        raise too_long(lengths, f"needs about {_gb(each)}, and {_gb(free)} are free")
+    if fitting < count:
+        warn(
+            f"{count} rows of {longest} tokens need about {_gb(count * each)}, and {_gb(free)} are free: they are "
+            f"decoded {max(fitting, 1)} at a time"
+        )
+    return max(fitting, 1)
+
+
+def too_long(lengths: Mapping[int, int], what: str) -> GenerationError:
+    """What to say of the longest row, which does not fit alone."""
+    row = max(lengths, key=lengths.__getitem__)
+    return GenerationError(
+        f"row {row}, of {lengths[row]} tokens, {what}: a shorter prompt, fewer new tokens, shorter blocks or an int8 "
+        "model take less"
+    )
+
+
+def warn(message: str) -> None:
+    """Say that rows are decoded a part at a time."""
+    warnings.warn(message, BatchWarning, stacklevel=2)
+
+
+def _gb(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
 def row_bytes(model: Denoiser, settings: Settings, length: int) -> int:
@@ -19,8 +75,7 @@ def row_bytes(model: Denoiser, settings: Settings, length: int) -> int:
     Keys and values of the whole canvas, where they are kept; and the larger of what a forward needs in passing, one
     layer's activations over the whole canvas, and of what is made of a block's logits afterwards: for each of them
     once its bytes in the model's dtype, and 18 more for the sampler, the softmax and the entropy, or 36 where top-p or
-    top-k sort them. Under guidance the denoiser has two rows for each. The denoiser's own `row_bytes` tells its part;
-    one without counts as its logits.
+    top-k sort them. Under guidance the denoiser has two rows for each. The denoiser's own `row_bytes` tells its part.
 
     Args:
         model: a denoiser.
@@ -28,11 +83,10 @@ def row_bytes(model: Denoiser, settings: Settings, length: int) -> int:
         length: of the row with all its masks.
     """
     copies = 1 if settings.cfg_scale == 0 else 2
-    inside = getattr(model, "row_bytes", None)
-    kept, passing = inside(length, cached=settings.cache != "none") if inside else (0, 0)
+    kept, passing = model.row_bytes(length, cached=settings.cache != "none")
     sorting = settings.temperature > 0 and (settings.top_p is not None or settings.top_k is not None)
-    each = copies * getattr(getattr(model, "dtype", None), "itemsize", 4) + (36 if sorting else 18)
-    logits = min(settings.block_length, length) * model.vocab_size * each
+    each = copies * model.dtype.itemsize + (36 if sorting else 18)
+    logits = min(model.block_length or settings.longest, length) * model.vocab_size * each
     return copies * kept + max(copies * passing, logits)
 
 

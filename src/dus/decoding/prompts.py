@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from dus.decoding.answers import tokenizer_of
 from dus.decoding.settings import GenerationError
 from dus.denoisers import Denoiser
 
@@ -50,7 +51,7 @@ def blanks_to_row(model: Denoiser, text: str) -> Tensor:
     Raises:
         GenerationError: where the text holds no mask, or the denoiser has no tokenizer.
     """
-    tokenizer = _tokenizer(model)
+    tokenizer = tokenizer_of(model)
     own = tokenizer.convert_ids_to_tokens(model.mask_token_id) or BLANK
     parts = text.replace(BLANK, own).split(own)
     if len(parts) == 1:
@@ -79,7 +80,7 @@ def _row(model: Denoiser, prompt: Any, number: int, chat: bool | None) -> Tensor
             kind = type(prompt).__name__
             raise GenerationError(f"prompt {number} is a {kind} and no text, chat messages or token ids") from None
         return _checked_ids(model, ids, number)
-    tokenizer = _tokenizer(model)
+    tokenizer = tokenizer_of(model)
     if not prompt:
         raise GenerationError(f"prompt {number} is empty")
     templated = getattr(tokenizer, "chat_template", None) is not None
@@ -107,10 +108,3 @@ def _checked_ids(model: Denoiser, ids: Tensor, number: int) -> Tensor:
     if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < size:
         raise GenerationError(f"prompt {number} holds token ids outside the vocabulary, 0 to {size - 1}")
     return ids.long()
-
-
-def _tokenizer(model: Denoiser) -> Any:
-    tokenizer = getattr(model, "tokenizer", None)
-    if tokenizer is None:
-        raise GenerationError("the model has no tokenizer: give token ids, an integer tensor [N, L]")
-    return tokenizer

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from dus.decoding.canvas import send
-from dus.decoding.soundness import NEVER
+from dus.decoding.settings import GenerationError
 from dus.planners.counter import uniform
+
+NEVER = -1e30
+"""The logit of what is never chosen: finite, so that its zero probability times it is zero, not NaN."""
 
 COLDEST = 1e-30
 """Temperatures below are this one, which is greedy but for ties: float32 would make zero of some of them."""
@@ -27,7 +29,6 @@ class Sampler:
         temperature: 0 takes the likeliest token.
         top_p: keep the likeliest tokens whose probabilities sum to this; None keeps all.
         top_k: keep so many of the likeliest tokens; None keeps all.
-        seed: of the draws.
         suppress: ids that are never chosen, the mask token among them.
         defer: ids that may be chosen but count as wholly uncertain: confidence and margin 0, entropy log2 V.
         device: of the logits.
@@ -39,36 +40,35 @@ class Sampler:
         temperature: float,
         top_p: float | None,
         top_k: int | None,
-        seed: int,
         suppress: list[int],
         defer: list[int],
         device: torch.device | str,
     ) -> None:
         self.temperature = temperature and max(temperature, COLDEST)
-        self.top_p, self.top_k, self.seed = top_p, top_k, seed
+        self.top_p, self.top_k = top_p, top_k
         self.suppress = torch.tensor(suppress, dtype=torch.long, device=device)
         self.defer = torch.tensor(defer, device=device) if defer else None
 
-    def __call__(self, logits: Tensor, *, row: Tensor, position: Tensor, step: Tensor) -> Choice:
-        """The choice for logits `[N, R, V]`.
+    def __call__(self, logits: Tensor, *, seed: Tensor, row: Tensor, position: Tensor, step: Tensor) -> Choice:
+        """The choice for logits `[T, V]`, one for each position that is read.
 
         Args:
             logits: any float dtype.
-            row: int64 `[N]` on the host, indices in the user's list.
-            position: int64 `[N, R]`, counted from the row's first masked position.
-            step: int64 `[N]` on the host, the row's steps so far.
+            seed: int64 `[T]`, the seed of the position's row.
+            row: int64 `[T]`, the row's index in the user's list.
+            position: int64 `[T]`, counted from the row's first masked position.
+            step: int64 `[T]`, the row's steps so far.
         """
         logits = logits.to(torch.float32, copy=True).index_fill_(-1, self.suppress, NEVER)
         peak, token = logits.max(dim=-1)
         if self.temperature > 0:
-            row, step = send(row, logits.device), send(step, logits.device)
-            draw = uniform(self.seed, row[:, None], position, step[:, None])
+            draw = uniform(seed, row, position, step)
             token = self._drawn((logits - peak[..., None]) / self.temperature, draw)
         deferred = None if self.defer is None else torch.isin(token, self.defer)
         return Choice(logits, peak, token, deferred)
 
     def _drawn(self, logits: Tensor, draw: Tensor) -> Tensor:
-        """Int64 `[N, R]`: tokens by inverting the distribution function at the draws."""
+        """Int64 `[T]`: tokens by inverting the distribution function at the draws."""
         if self.top_k is not None and self.top_k < logits.shape[-1]:
             kept, index = logits.topk(self.top_k, dim=-1)
             logits = torch.full_like(logits, -torch.inf).scatter_(-1, index, kept)
@@ -90,10 +90,10 @@ class Choice:
     """Tokens chosen from logits, and their scores, each computed when it is first read.
 
     Args:
-        logits: float `[N, R, V]`.
-        peak: float `[N, R]`, the largest of each position.
-        token: int64 `[N, R]`, the choice.
-        deferred: bool `[N, R]`, choices that count as wholly uncertain; None for none.
+        logits: float `[T, V]`.
+        peak: float `[T]`, the largest of each position.
+        token: int64 `[T]`, the choice.
+        deferred: bool `[T]`, choices that count as wholly uncertain; None for none.
     """
 
     def __init__(self, logits: Tensor, peak: Tensor, token: Tensor, deferred: Tensor | None) -> None:
@@ -106,46 +106,66 @@ class Choice:
 
     @cached_property
     def confidence(self) -> Tensor:
-        """Float `[N, R]`: the probability of the chosen token."""
+        """Float `[T]`: the probability of the chosen token."""
         return self._undeferred(self.probability_of(self.token), 0.0)
 
     @cached_property
     def entropy(self) -> Tensor:
-        """Float `[N, R]`: in bits; a peak that counts as zero keeps small values exact."""
+        """Float `[T]`: in bits; a peak that counts as zero keeps small values exact."""
         below = (self._logits - self.peak[..., None]).clamp_(min=NEVER)  # minus infinity times zero is NaN
         nats = -self._probability.amax(dim=-1).log() - torch.linalg.vecdot(self._probability, below)
         return self._undeferred(nats.clamp(min=0) / math.log(2), math.log2(self._logits.shape[-1]))
 
     @cached_property
     def margin(self) -> Tensor:
-        """Float `[N, R]`: the likeliest token's probability less the second likeliest's."""
+        """Float `[T]`: the likeliest token's probability less the second likeliest's."""
         top = self._probability.topk(2, dim=-1).values
         return self._undeferred(top[..., 0] - top[..., 1], 0.0)
 
     def probability_of(self, token: Tensor) -> Tensor:
-        """Float `[N, R]`: the probability of given tokens, int64 `[N, R]`."""
+        """Float `[T]`: the probability of given tokens, int64 `[T]`."""
         return self._probability.gather(-1, token[..., None])[..., 0]
+
+    @cached_property
+    def log_probability(self) -> Tensor:
+        """Float `[T, V]`: natural logarithms, of suppressed tokens a large negative number."""
+        return self._logits.log_softmax(dim=-1)
 
     def _undeferred(self, score: Tensor, value: float) -> Tensor:
         return score if self._deferred is None else score.masked_fill(self._deferred, value)
 
 
-class Spread:
-    """Puts values at read positions, `[N, R]`, to their places in the block, `[N, B]`, zero elsewhere.
+@dataclass(frozen=True)
+class Peaks:
+    """The largest logits of one group's share of a call, to be looked at once a block and not after each step.
 
-    Args:
-        read: int64 `[R]` or `[N, R]`, offsets in the block.
-        shape: N and B.
+    Attributes:
+        peak: float `[T]` on the device: NaN where any logit is, or infinite, or at `NEVER` where none is allowed.
+        rows: int64 `[T]` on the host, the row of each, as an index of `where`.
+        where: for each row its number, the block's first and last position, and its steps before this one.
     """
 
-    def __init__(self, read: Tensor, shape: tuple[int, int]) -> None:
-        self.shape = shape
-        self.read = read.expand(shape[0], -1) if read.dim() == 1 else read
+    peak: Tensor
+    rows: Tensor
+    where: list[tuple[int, int, int, int]]
 
-    def __call__(self, values: Tensor) -> Tensor:
-        """`[N, B]` of the values' dtype."""
-        return values.new_zeros(self.shape).scatter_(1, self.read, values)
 
-    def lazily(self, values: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        """The same, of values computed on demand."""
-        return lambda: self(values())
+def broken(steps: list[Peaks]) -> dict[int, GenerationError]:
+    """For each row that met NaN, or no finite logit, what to say: one look at the logits of some steps together."""
+    found: dict[int, GenerationError] = {}
+    if not steps or bool(_sound(torch.cat([step.peak for step in steps])).cpu().all()):
+        return found
+    for step in steps:
+        bad = ~_sound(step.peak).cpu()
+        for row in step.rows[bad].unique().tolist():
+            number, first, last, taken = step.where[row]
+            problem = (
+                f"the denoiser gave NaN or no finite logit for row {number}, in the block of positions {first} to "
+                f"{last}, at the row's step {taken}: its weights, its dtype or a state that it keeps are broken"
+            )
+            found.setdefault(number, GenerationError(problem))
+    return found
+
+
+def _sound(peak: Tensor) -> Tensor:
+    return peak.abs() < -NEVER

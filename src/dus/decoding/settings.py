@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from numbers import Integral, Real
 
-from dus.decoding.blocks import Auto, BlockLengthError
+from dus.decoding.lengths import Auto, BlockLengthError
 from dus.planners import Planner, parse
 
-CACHES = ("none", "prefix", "dual", "block", "touched")
+CACHES = ("auto", "none", "prefix", "dual", "block", "touched")
 EOS = ("stop", "ignore")
+BLOCK_LENGTH = 32
+"""The length of blocks where attention is full and none is asked for: that of the DUS paper's main table."""
 
 
 class GenerationError(ValueError):
@@ -25,7 +27,7 @@ class Settings:
 
     Attributes:
         rule: the planner.
-        auto: how block lengths are chosen; None where they are all the same. `block_length` is then the longest.
+        auto: how block lengths are chosen; None where they are all the same.
         stops: the stop strings.
 
     Raises:
@@ -35,16 +37,16 @@ class Settings:
 
     planner: Planner | str = "dus"
     max_new_tokens: int = 256
-    block_length: int = 32
+    block_length: int | str | None = None
     temperature: float = 0.0
     top_p: float | None = None
     top_k: int | None = None
     seed: int | None = None
     cfg_scale: float = 0.0
-    cache: str = "none"
+    cache: str = "auto"
     stop: list[str] | str | None = None
-    suppress_tokens: list[int] | None = None
-    defer_tokens: list[int] | None = None
+    suppress_tokens: Sequence[int] | None = None
+    defer_tokens: Sequence[int] | None = None
     eos: str = "stop"
     scores: bool = True
     rule: Planner = field(init=False, repr=False)
@@ -54,20 +56,28 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rule", parse(self.planner))
         object.__setattr__(self, "auto", _auto(self.block_length))
-        if self.auto is not None:
-            object.__setattr__(self, "block_length", self.auto.choices[-1])
         stops = self.stop if isinstance(self.stop, list | tuple) else [self.stop] if isinstance(self.stop, str) else []
         object.__setattr__(self, "stops", tuple(stops))
+        for name in ("suppress_tokens", "defer_tokens"):
+            if isinstance(tokens := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(tokens))
         if self.seed is None:
             object.__setattr__(self, "seed", secrets.randbits(31))
         for holds, problem in chain(self._types(), self._ranges()):
             if not holds:
                 raise GenerationError(problem)
 
+    @property
+    def longest(self) -> int:
+        """The length of the blocks, 32 where none is asked for; where it is chosen, the longest that may be."""
+        if self.auto is not None:
+            return self.auto.choices[-1]
+        return BLOCK_LENGTH if self.block_length is None else self.block_length  # type: ignore[return-value]
+
     def _types(self) -> Iterator[tuple[bool, str]]:
         """Whether each field is of the type that is needed, and what to say if not."""
         for name in ("max_new_tokens", "block_length", "top_k", "seed"):
-            value = getattr(self, name)
+            value = self.longest if name == "block_length" else getattr(self, name)
             whole = isinstance(value, Integral) or (value is None and name == "top_k")
             yield whole, f"{name} is {value!r}, but has to be a whole number"
         for name in ("temperature", "top_p", "cfg_scale"):
@@ -85,14 +95,12 @@ class Settings:
         """Whether each field can be meant, and what to say if not."""
         top_p, top_k = self.top_p, self.top_k
         yield self.max_new_tokens >= 0, f"max_new_tokens is {self.max_new_tokens}, but cannot be negative"
-        yield self.block_length >= 1, f"block_length is {self.block_length}, at least 1 is needed"
+        yield self.longest >= 1, f"block_length is {self.block_length}, at least 1 is needed"
         yield 0 <= self.temperature <= 1e9, f"temperature is {self.temperature}, it has to lie between 0 and 1e9"
         yield top_p is None or 0 < top_p <= 1, f"top_p is {top_p}, it has to be above 0 and at most 1"
         yield top_k is None or top_k >= 1, f"top_k is {top_k}, at least 1 is needed"
         yield -(2**63) <= (self.seed or 0) < 2**63, f"seed is {self.seed}, but has to fit in 64 bits"
         yield 0 <= self.cfg_scale <= 1e9, f"cfg_scale is {self.cfg_scale}, it has to lie between 0 and 1e9"
-        exact = self.auto is None or self.cache == "none"
-        yield exact, f"cache is {self.cache!r}, but blocks of chosen lengths are decoded without one: take cache='none'"
         yield self.cache in CACHES, f"cache is {self.cache!r}, known are {', '.join(CACHES)}"
         yield self.eos in EOS, f"eos is {self.eos!r}, known are {', '.join(EOS)}"
         yield all(self.stops), "stop holds an empty string, which every text contains"

@@ -1,17 +1,114 @@
-"""Attention by plain matrix products: on some processors faster in bfloat16 than torch's own."""
+"""Attention of rows that compute different numbers of columns, and by plain matrix products where these are faster."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-NAME = "matmul"
+from dus.denoisers.columns import Layout
+
+SDPA, MATMUL = "dus_sdpa", "dus_matmul"
+"""Torch's own attention, and that by matrix products, both for ragged layouts too."""
+
+RAGGED = (SDPA, MATMUL)
 _SCORES = 1 << 23
 """So many scores are held at a time; queries beyond that wait for their turn."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """What attention has to know of a ragged layout, whose queries stand in one line, row after row.
+
+    Attributes:
+        counts: how many of the queries each row has.
+        seen: how many keys of each row may be attended to, from its first on.
+        masks: for each row bool `[1, 1, P, K]`, or None where every query sees all of these keys.
+    """
+
+    counts: tuple[int, ...]
+    seen: tuple[int, ...]
+    masks: tuple[Tensor | None, ...]
+
+    @classmethod
+    def of(cls, layout: Layout, block_length: int | None, causal_context: bool = False) -> Ragged:
+        """What a ragged layout comes to, with block-causal masks where a row's columns lie in several blocks."""
+        masks: list[Tensor | None] = []
+        columns = layout.columns.split(list(layout.counts))
+        for mine, first, seen in zip(columns, layout.first, layout.seen, strict=True):
+            mask = None
+            if block_length is not None and (first // block_length + 1) * block_length < seen:
+                end = ends(mine, seen, block_length, causal_context)
+                mask = (torch.arange(seen, device=end.device) < end[:, None])[None, None]
+            masks.append(mask)
+        return cls(layout.counts, layout.seen, tuple(masks))
+
+
+def ends(columns: Tensor, seen: Tensor | int, block_length: int, causal_context: bool) -> Tensor:
+    """Int64, as `columns`: how many columns of its row, from the first on, each column attends to.
+
+    Args:
+        columns: int64, counted from the row's first token.
+        seen: how many columns the row may attend to at all; broadcasts against `columns`.
+        block_length: of the grid that begins at the row's first token.
+        causal_context: whether only the last block is seen whole, and what stands before it causally.
+    """
+    block = columns // block_length
+    if causal_context:
+        return torch.where(block == (seen - 1) // block_length, seen, columns + 1)
+    return (block + 1) * block_length
+
+
+def spans_blocks(layout: Layout, block_length: int) -> bool:
+    """Whether some query of a layout may not see all the columns that its row may."""
+    return any(
+        (first // block_length + 1) * block_length < seen for first, seen in zip(layout.first, layout.seen, strict=True)
+    )
+
+
+def row_by_row(attend: Any, module: nn.Module, query: Tensor, key: Tensor, value: Tensor, ragged: Ragged) -> Tensor:
+    """Attention of a ragged layout: each row's queries to the keys of that row, with nothing padded or copied.
+
+    Args:
+        attend: attention of one row, as `one_row_sdpa`.
+        module: the layer.
+        query: float `[1, H, T, D]`.
+        key, value: float `[N, G, L, D]`.
+        ragged: which of the queries and the keys belong together.
+
+    Returns:
+        Float `[1, T, H, D]`.
+    """
+    out, queries = [], query.split(list(ragged.counts), dim=2)
+    for row, (mine, seen, mask) in enumerate(zip(queries, ragged.seen, ragged.masks, strict=True)):
+        out.append(attend(module, mine, key[row : row + 1, :, :seen], value[row : row + 1, :, :seen], mask))
+    return torch.cat(out, dim=1)
+
+
+def sdpa_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    ragged: Ragged | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Torch's attention, both ways, as transformers calls it; `ragged` where the layout is."""
+
+    kwargs["is_causal"] = False
+
+    def attend(*tensors: Any) -> Tensor:
+        return sdpa_attention_forward(*tensors, **kwargs)[0]
+
+    if ragged is None:
+        return attend(module, query, key, value, attention_mask), None
+    return row_by_row(attend, module, query, key, value, ragged), None
 
 
 def matmul_attention(
@@ -21,21 +118,30 @@ def matmul_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
+    ragged: Ragged | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Softmax attention, both ways, as transformers calls it.
+    """Softmax attention by matrix products, both ways, as transformers calls it.
 
     Args:
         module: the layer, of which nothing is read.
         query: float `[N, H, Q, D]`.
         key, value: float `[N, G, K, D]`; G divides H, and each of the G serves H / G heads that follow each other.
         attention_mask: bool `[N or 1, 1, Q or 1, K]`, True where a key may be seen; None is everywhere.
-        scaling: of the scores; None is `D ** -0.5`.
+        scaling: what the scores are multiplied by; None is `D ** -0.5`.
+        ragged: which queries and keys belong together where the layout is ragged; None where it is rectangular.
         kwargs: of other implementations.
 
     Returns:
         Float `[N, Q, H, D]`, and None in place of the weights.
     """
+    if ragged is not None:
+
+        def attend(*tensors: Any) -> Tensor:
+            module, query, key, value, mask = tensors
+            return matmul_attention(module, query, key, value, mask, scaling)[0]
+
+        return row_by_row(attend, module, query, key, value, ragged), None
     rows, heads, length, width = query.shape
     query = query * (width**-0.5 if scaling is None else scaling)
     keys, out = key.transpose(2, 3), []
@@ -51,18 +157,20 @@ def matmul_attention(
     return whole.transpose(1, 2).contiguous(), None
 
 
-AttentionInterface.register(NAME, matmul_attention)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+for _name, _function in ((SDPA, sdpa_attention), (MATMUL, matmul_attention)):
+    AttentionInterface.register(_name, _function)
+    AttentionMaskInterface.register(_name, sdpa_mask)
 
 
 def choose_attention(model: PreTrainedModel) -> None:
-    """Have a bfloat16 model on a CPU attend by matrix products where they were measured to be faster, in place.
+    """Have a model that transformers gave torch's attention attend by the functions here, in place.
 
-    That is with AVX-512's bfloat16 instructions, unless there are AMX's too; and only where transformers chose torch's
-    `scaled_dot_product_attention`.
+    By matrix products a bfloat16 model on a CPU does so where they were measured to be faster: with AVX-512's bfloat16
+    instructions, unless there are AMX's too. What a user asked for stays.
     """
+    if model.config._attn_implementation != "sdpa":
+        return
     here: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell
     fast = here.get("avx512_bf16", False) and not here.get("amx_bf16", False)
     on_cpu = model.device.type == "cpu" and model.dtype is torch.bfloat16
-    if fast and on_cpu and model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation(NAME)
+    model.set_attn_implementation(MATMUL if fast and on_cpu else SDPA)

@@ -8,16 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import (
-    AutoConfig,
-    AutoModelForMaskedLM,
-    AutoTokenizer,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen2Tokenizer,
-)
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from dus.denoisers.base import DenoiserError
+from dus.denoisers.family import as_published, register
 
 
 class DreamConfig(Qwen2Config):
@@ -40,19 +34,13 @@ class DreamConfig(Qwen2Config):
 
     def to_diff_dict(self) -> dict[str, Any]:
         """The configuration under the published keys: what `save_pretrained` writes."""
-        published: dict[str, Any] = super().to_diff_dict()
-        rope = published.pop("rope_parameters")
-        published["rope_theta"] = rope["rope_theta"]
-        if rope["rope_type"] != "default":
-            published["rope_scaling"] = rope
-        published["architectures"] = ["DreamModel"]
-        return published
+        return as_published(super().to_diff_dict()) | {"architectures": ["DreamModel"]}
 
 
 class DreamForMaskedLM(Qwen2ForCausalLM):
     """Dream as a transformers model: row i of its own logits predicts token i + 1, as published.
 
-    With `labels` its loss is the shifted one for that reason. `Checkpoint.logits` undoes the shift.
+    With `labels` its loss is the shifted one for that reason. `NativeLM.logits` undoes the shift.
     """
 
     config_class = DreamConfig
@@ -67,6 +55,5 @@ class DreamTokenizer(Qwen2Tokenizer):
     """Dream's tokenizer, which is Qwen2's with other special tokens; the name is what its checkpoints ask for."""
 
 
-AutoConfig.register("Dream", DreamConfig, exist_ok=True)
-AutoModelForMaskedLM.register(DreamConfig, DreamForMaskedLM, exist_ok=True)
+register(DreamConfig, DreamForMaskedLM)
 AutoTokenizer.register(DreamConfig, tokenizer_class=DreamTokenizer, exist_ok=True)

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dus.denoisers.base import DenoiserError, KeyValueCache
-from dus.denoisers.gather import take, without_padding
+from dus.denoisers.base import Denoiser, DenoiserError, KeyValueCache, Read
+from dus.denoisers.columns import take, without_padding
 
 
-class FunctionDenoiser:
+class FunctionDenoiser(Denoiser):
     """A function on token ids as a `Denoiser`; made by `from_callable`, which describes it."""
 
     def __init__(
@@ -43,7 +43,7 @@ class FunctionDenoiser:
         self,
         canvas: Tensor,
         *,
-        read: Tensor,
+        read: Read,
         attention_mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoConfig, AutoModelForMaskedLM, LlamaConfig, LlamaForCausalLM
-from transformers.conversion_mapping import register_checkpoint_conversion_mapping
+from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.core_model_loading import WeightRenaming
 
-from dus.denoisers.base import DenoiserError
+from dus.denoisers.family import register, require
+from dus.denoisers.llada_moe import LladaMoeConfig
 
 # What the published code can be configured to and a Llama cannot; each key with the one value that is a Llama.
 _LLAMA_ONLY = {
@@ -74,9 +74,7 @@ class LladaConfig(LlamaConfig):
         for published, name in self.attribute_map.items():
             if (value := kwargs.pop(published, None)) is not None:
                 setattr(self, name, value)
-        for key, expected in _LLAMA_ONLY.items():
-            if kwargs.get(key) not in (None, expected):
-                raise DenoiserError(f"LLaDA with {key}={kwargs[key]!r} is not supported: only {expected!r} is.")
+        require("LLaDA", kwargs, _LLAMA_ONLY)
         super().__post_init__(**kwargs)
 
     def to_diff_dict(self) -> dict[str, Any]:
@@ -124,6 +122,10 @@ _RENAMINGS = [WeightRenaming(rf"^model\.transformer\.{old}", f"^{new}") for old,
     for old, new in _BLOCK.items()
 ]
 
-AutoConfig.register("llada", LladaConfig, exist_ok=True)
-AutoModelForMaskedLM.register(LladaConfig, LladaForMaskedLM, exist_ok=True)
-register_checkpoint_conversion_mapping("llada", _RENAMINGS, overwrite=True)
+# LLaDA-MoE's release has the same model_type.
+register(
+    LladaConfig,
+    LladaForMaskedLM,
+    conversions=_RENAMINGS,
+    choose=lambda published: LladaMoeConfig if published.get("num_experts") else LladaConfig,
+)

@@ -18,14 +18,12 @@ from transformers.utils import is_accelerate_available, logging
 from dus.denoisers.attention import choose_attention
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.compiled import compile_forward
-from dus.denoisers.dream import DreamConfig
 from dus.denoisers.files import check_weights, checkpoint_folder, read_config
-from dus.denoisers.llada import LladaConfig
-from dus.denoisers.model import Checkpoint, MaskedLM
+from dus.denoisers.known import FAMILIES
+from dus.denoisers.model import MaskedLM
+from dus.denoisers.native import NativeLM
 from dus.denoisers.packed import pack
 from dus.denoisers.quantized import quantization
-
-FAMILIES = {LladaConfig.model_type: "LLaDA 8B and 1.5", DreamConfig.model_type: "Dream and DiffuCoder"}
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
 _PLACING = {"device_map", "quantization_config", "tp_plan", "tp_size", "distributed_config"}
@@ -40,6 +38,7 @@ def load(
     revision: str | None = None,
     trust_remote_code: bool = False,
     mask_token_id: int | None = None,
+    block_length: int | None = None,
     quantize: str | None = None,
     compile: bool | str = False,
     **model_kwargs: Any,
@@ -60,6 +59,9 @@ def load(
         trust_remote_code: run the model code that comes with the checkpoint, for families not known here. Its
             logits row i must predict token i.
         mask_token_id: for checkpoints that do not name their mask token.
+        block_length: how many tokens a block of the attention mask has, for families whose attention is block-causal
+            and checkpoints that do not say it. (How many tokens are decoded together is an argument of
+            `dus.generate`.)
         quantize: "int8" keeps the weights of linear layers in eight bits, by torchao: less memory, almost the same
             logits; see `dus.denoisers.quantized`.
         compile: have torch generate code for the forward, which takes its time at the first calls; a text is a mode of
@@ -92,7 +94,9 @@ def load(
         tokenizer = _tokenizer(folder, trusted)
     if not placed:
         model.to(target)
-    denoiser = (Checkpoint if native else MaskedLM)(model, tokenizer, mask_token_id=mask_token_id)
+    if block_length is not None:
+        _set_block_length(model, block_length)
+    denoiser = (NativeLM if native else MaskedLM)(model, tokenizer, mask_token_id=mask_token_id)
     return prepared(denoiser, compile)
 
 
@@ -103,12 +107,24 @@ def prepared(denoiser: MaskedLM, compile: bool | str) -> MaskedLM:
         denoiser: changed in place.
         compile: as for `load`.
     """
-    if isinstance(denoiser, Checkpoint):
+    if isinstance(denoiser, NativeLM):
         pack(denoiser.model)
         choose_attention(denoiser.model)
     if compile:
         compile_forward(denoiser.body, "default" if compile is True else compile)
     return denoiser
+
+
+def _set_block_length(model: Any, block_length: int) -> None:
+    """Have the configuration of a block-causal model say another block than it did; saving keeps it."""
+    if not hasattr(model.config, "block_length"):
+        raise DenoiserError(
+            f"{type(model).__name__} attends to the whole canvas: block_length={block_length} has no meaning for the "
+            "model; dus.generate takes the block_length that is decoded together."
+        )
+    if isinstance(block_length, bool) or not isinstance(block_length, int) or block_length < 1:
+        raise DenoiserError(f"block_length is {block_length!r}: it has to be an int, at least 1.")
+    model.config.block_length = block_length
 
 
 def _auto_class(config: dict[str, Any], trusted: bool) -> Any:

@@ -7,23 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dus.denoisers import attention
-from dus.denoisers.base import DenoiserError, KeyValueCache
-from dus.denoisers.gather import first_real, index_in, take, without_padding
+from dus.denoisers.base import Denoiser, DenoiserError, KeyValueCache, Read
+from dus.denoisers.columns import take, without_padding
+from dus.denoisers.known import MASK_TOKEN_IDS
 
-# For checkpoints that do not name their mask token, by model_type.
-MASK_TOKEN_IDS = {
-    "llada": 126336,
-    "Dream": 151666,
-    "lladamoe": 156895,
-    "llada2_moe": 156895,
-    "sdar": 151669,
-}
 # What ends a text or a turn, beside the end token that a checkpoint declares.
 END_TOKENS = ("<|endoftext|>", "<|eot_id|>", "<|im_end|>")
 
 
-class MaskedLM:
+class MaskedLM(Denoiser):
     """Any transformers model whose logits row i predicts token i, as a `Denoiser`.
 
     All its logits are computed, and those at `read` are kept. Rows with different padding go through the model
@@ -56,7 +48,7 @@ class MaskedLM:
         self.eos_token_ids = _eos_token_ids(model, tokenizer)
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> torch.device:  # type: ignore[override]
         """The device that canvases belong on."""
         return self.model.device
 
@@ -66,7 +58,7 @@ class MaskedLM:
         return self.model
 
     @property
-    def dtype(self) -> torch.dtype:
+    def dtype(self) -> torch.dtype:  # type: ignore[override]
         """The floating type of the model, and of its logits."""
         return self.model.dtype
 
@@ -75,14 +67,14 @@ class MaskedLM:
 
         A layer's activations make room for the next one's. Here the logits of all positions come on top.
         """
-        return 0, length * (_activation(self.model.config) + self.vocab_size) * self.dtype.itemsize
+        return 0, length * (activation_width(self.model.config) + self.vocab_size) * self.dtype.itemsize
 
     @torch.no_grad()
     def logits(
         self,
         canvas: Tensor,
         *,
-        read: Tensor,
+        read: Read,
         attention_mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
@@ -105,88 +97,7 @@ class MaskedLM:
         return logits
 
 
-class Checkpoint(MaskedLM):
-    """A model of a family known here, LLaDA or Dream, as a `Denoiser`.
-
-    The body runs once, on the whole canvas or on what a cache leaves to compute, and only the hidden rows that
-    are read go through the vocabulary projection. Padding is masked, and position ids start after it.
-    """
-
-    @property
-    def body(self) -> nn.Module:
-        """All but the vocabulary projection."""
-        return self.model.model
-
-    def row_bytes(self, length: int, *, cached: bool) -> tuple[int, int]:
-        """As for any masked LM, but keys and values of all layers stay where they are cached, and few logits come."""
-        config = self.model.config
-        head = config.hidden_size // config.num_attention_heads
-        states = 2 * config.num_hidden_layers * config.num_key_value_heads * head if cached else 0
-        return length * states * self.dtype.itemsize, length * _activation(config) * self.dtype.itemsize
-
-    @torch.no_grad()
-    def logits(
-        self,
-        canvas: Tensor,
-        *,
-        read: Tensor,
-        attention_mask: Tensor | None = None,
-        cache: KeyValueCache | None = None,
-    ) -> Tensor:
-        """Float `[N, R, V]`, in the model's dtype; see `Denoiser.logits`.
-
-        Raises:
-            DenoiserError: a cache is given, and the attention implementation cannot attend to more than it computes.
-            IndexError: a position is read that `cache.positions` lacks (on a GPU: a device-side assertion).
-        """
-        if cache is not None:
-            self._check_attention(padded=attention_mask is not None)
-        first = None if attention_mask is None else first_real(attention_mask)
-        columns = torch.arange(canvas.shape[1], device=canvas.device) if cache is None else cache.positions
-        # What fills a cache is not compiled: what CUDA graphs give is theirs, and gone at the next call.
-        body = self.body if cache is None or cache.is_initialized else self.body.forward
-        hidden = body(
-            input_ids=canvas if cache is None else take(canvas, columns),
-            position_ids=torch.atleast_2d(columns if first is None else (columns - first).clamp_min(0)),
-            attention_mask=self._key_mask(attention_mask),
-            past_key_values=cache,
-            use_cache=False,
-        ).last_hidden_state
-        rows = self._rows(read, first)
-        if cache is not None:
-            rows = index_in(columns, rows, canvas.shape[1])
-        return self.model.lm_head(take(hidden, rows))
-
-    def _check_attention(self, *, padded: bool) -> None:
-        """Flex attention has masks of its own; flash attention cuts a mask of the whole width to what is computed."""
-        kind = str(self.model.config._attn_implementation)
-        if "flex" in kind or ("flash" in kind and padded):
-            beside = " for prompts of different lengths" if "flash" in kind else ""
-            raise DenoiserError(f"{kind} takes no cache{beside}: load with attn_implementation='sdpa'.")
-
-    def _rows(self, read: Tensor, first: Tensor | None) -> Tensor:
-        """The canvas columns whose hidden rows predict the tokens at `read`; the first token is its own row's."""
-        if self.shift == 0:
-            return read
-        rows = read - self.shift
-        return rows.clamp_min(0) if first is None else rows.maximum(first)
-
-    def _key_mask(self, attention_mask: Tensor | None) -> Tensor | None:
-        """`attention_mask` in the form that the attention implementation takes.
-
-        Given the `[N, L]` one, transformers makes it too, but waits for the device to see whether anything is
-        masked, and writes `[N, 1, P, L]` where `[N, 1, 1, L]` does.
-        """
-        kind = self.model.config._attn_implementation
-        if attention_mask is None or kind not in ("sdpa", "eager", attention.NAME):
-            return attention_mask
-        keep = attention_mask.bool()[:, None, None, :]
-        if kind != "eager":
-            return keep
-        return torch.zeros_like(keep, dtype=self.dtype).masked_fill(~keep, torch.finfo(self.dtype).min)
-
-
-def _activation(config: Any) -> int:
+def activation_width(config: Any) -> int:
     """Numbers that a transformer's layer holds for a token at its widest point, which is in its mlp."""
     width: int = config.hidden_size
     inner: int = getattr(config, "intermediate_size", None) or 4 * width
@@ -211,7 +122,7 @@ def _mask_token_id(config: Any, tokenizer: Any, given: int | None) -> int:
     mask_token_id = next((token for token in sources if token is not None), None)
     if mask_token_id is None:
         raise DenoiserError("The checkpoint does not say which token is its mask: pass mask_token_id=….")
-    if not 0 <= mask_token_id < config.vocab_size:
+    if not isinstance(mask_token_id, int) or not 0 <= mask_token_id < config.vocab_size:
         raise DenoiserError(
             f"The mask token {mask_token_id} is not in the vocabulary of {config.vocab_size}: pass mask_token_id=…."
         )
@@ -226,4 +137,4 @@ def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
         found.update([ids] if isinstance(ids, int) else ids or [])
     added = getattr(tokenizer, "added_tokens_encoder", {})
     found.update(added[token] for token in END_TOKENS if token in added)
-    return tuple(sorted(token for token in found if 0 <= token < model.config.vocab_size))
+    return tuple(sorted(token for token in found if isinstance(token, int) and 0 <= token < model.config.vocab_size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary
@@ -21,14 +22,16 @@ class PackedLinear(nn.Linear):
 
     Args:
         linear: the layer to take the place of, float32 or bfloat16; only its bias is kept as it is.
+        tied: whether another layer has the same weight, as an embedding does, so that a checkpoint holds it once.
 
     Attributes:
         packed: its weight, opaque to most of torch; not a parameter.
         bias: as given.
     """
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, *, tied: bool = False) -> None:
         nn.Module.__init__(self)
+        self._tied = (linear.weight,) if tied else ()  # in a tuple, so that it is no parameter of this layer
         self.in_features, self.out_features, self.bias = linear.in_features, linear.out_features, linear.bias
         self.packed = _packed(linear.weight.detach())
         self._enter()
@@ -39,8 +42,8 @@ class PackedLinear(nn.Linear):
 
     @property
     def weight(self) -> Tensor:  # type: ignore[override]
-        """A plain copy of the weight, `[out_features, in_features]`."""
-        return self.packed.to_dense()
+        """The weight that is shared with another layer, or a plain copy, `[out_features, in_features]`."""
+        return self._tied[0] if self._tied else self.packed.to_dense()
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Float `[…, out_features]` from float `[…, in_features]`."""
@@ -92,10 +95,11 @@ def pack(model: nn.Module) -> None:
     do all where torch or the processor lacks the products, as bfloat16 ones need AVX-512 on x86.
     """
     dtypes = _packable()
+    held = Counter(id(weight) for module in model.modules() for weight in module._parameters.values())
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Linear and _plain(child.weight) and child.weight.dtype in dtypes:
-                setattr(module, name, PackedLinear(child))
+                setattr(module, name, PackedLinear(child, tied=held[id(child.weight)] > 1))
 
 
 def weights(model: nn.Module) -> list[Tensor]:

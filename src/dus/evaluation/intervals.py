@@ -59,8 +59,11 @@ def ratios(above: NDArray, below: NDArray, *, draws: int = DRAWS, seed: int = 0)
     return [Interval(*(float(x) for x in triple)) for triple in zip(values, low, high, strict=True)]
 
 
-def wilson(cases: int, total: int, z: float = 1.96) -> Interval:
-    """The share `cases` / `total` with Wilson's score interval, which holds near 0 and 1 too; `z` = 1.96 gives 95%."""
+def wilson(cases: float, total: float, z: float = 1.96) -> Interval:
+    """The share `cases` / `total` with Wilson's score interval, which holds near 0 and 1 too; `z` = 1.96 gives 95%.
+
+    Both may be fractions: of an effective number of cases.
+    """
     if total == 0:
         return Interval(math.nan, math.nan, math.nan)
     share = cases / total
@@ -69,7 +72,47 @@ def wilson(cases: int, total: int, z: float = 1.96) -> Interval:
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
-def paired_shares(both: int, only_first: int, only_second: int, total: int) -> Interval:
+def share(solved: NDArray) -> Interval:
+    """The share of problems solved, with a 95% interval: Wilson's, of as many cases as the runs of them are worth.
+
+        n = p (1 - p) / Var(mean over problems),   between N and S N
+
+    Runs of a problem with different seeds are not independent: those that agree everywhere are worth no more than one,
+    and then n = N (Kish's effective sample size, in Wilson's interval as in Franco et al., JSSAM 7, 2019).
+
+    Args:
+        solved: `[S, N]`, 0 or 1: of S runs and N problems.
+    """
+    runs, count = solved.shape
+    each = solved.mean(axis=0)
+    cases = count * _worth(float(each.mean() * (1 - each.mean())), float(each.var()), runs)
+    return wilson(float(each.mean()) * cases, cases)
+
+
+def paired_runs(first: NDArray, second: NDArray) -> Interval:
+    """The difference of two shares of the same problems, first less second, with a 95% interval: of `paired_shares`.
+
+    The four counts are those of pairs of runs, scaled to as many problems as the runs are worth, as in `share`.
+
+    Args:
+        first, second: `[S, N]` and `[T, N]`, 0 or 1.
+    """
+    ours, theirs = first.mean(axis=0), second.mean(axis=0)
+    both, only_first, only_second = (ours * theirs).sum(), (ours * (1 - theirs)).sum(), ((1 - ours) * theirs).sum()
+    count = len(ours)
+    alone = (only_first + only_second) / count - ((only_first - only_second) / count) ** 2
+    worth = _worth(float(alone), float((ours - theirs).var()), min(len(first), len(second)))
+    return paired_shares(*(float(part) * worth for part in (both, only_first, only_second, count)))
+
+
+def _worth(of_one: float, of_mean: float, runs: int) -> float:
+    """How many runs the mean of some is worth, 1 to `runs`, from the variances over problems of one and of the mean."""
+    if of_mean <= 0:
+        return float(runs) if of_one > 0 else 1.0
+    return round(min(max(of_one / of_mean, 1.0), float(runs)), 9)  # that of runs which agree is 1, not almost
+
+
+def paired_shares(both: float, only_first: float, only_second: float, total: float) -> Interval:
     """The difference of two shares of the same cases, first less second, with a 95% interval.
 
     Newcombe's hybrid score interval for paired proportions (Statistics in Medicine 17, 1998, 2635-2650, method 10):
@@ -78,13 +121,14 @@ def paired_shares(both: int, only_first: int, only_second: int, total: int) -> I
 
     Args:
         both, only_first, only_second: cases that both, or one of them alone, have right.
-        total: all cases.
+        total: all cases. All of them may be fractions: of an effective number of cases.
     """
-    neither = total - both - only_first - only_second
+    neither = max(0.0, total - both - only_first - only_second)
     first, second = wilson(both + only_first, total), wilson(both + only_second, total)
     product = both * neither - only_first * only_second
     margins = math.prod((both + only_first, both + only_second, neither + only_first, neither + only_second))
-    correlation = (max(product - total / 2, 0.0) if product > 0 else product) / math.sqrt(margins) if margins else 0.0
+    covered = max(product - total / 2, 0.0) if product > 0 else product
+    correlation = covered / math.sqrt(margins) if margins > 0 else 0.0
 
     def joined(one: float, other: float) -> float:
         return math.sqrt(max(0.0, one * one - 2 * correlation * one * other + other * other))

@@ -50,6 +50,13 @@ class Questions(Protocol):
         """What `text` is worth as an answer to prompt `index`. Takes any text and never raises."""
         ...
 
+    def expected(self, index: int) -> str | None:
+        """What is right, to be kept beside what was answered; None where a text cannot say it.
+
+        Where it is another one than what was kept, answers are scored anew.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -90,10 +97,9 @@ class HeldOut:
         """The task's score."""
         return self.task.score(self.problems[index], text)
 
-
-def expected(questions: Questions, index: int) -> str | None:
-    """The right answer to a prompt, to be kept beside what was answered; None where a text cannot say it."""
-    return questions.problems[index].answer if isinstance(questions, HeldOut) else None
+    def expected(self, index: int) -> str | None:
+        """The part of the solution that is scored."""
+        return self.problems[index].answer
 
 
 def held_out(task: Task, level: int, limit: int) -> HeldOut:

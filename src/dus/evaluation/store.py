@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import platform
+import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from dus.decoding.settings import CACHES, EOS
 from dus.evaluation.cells import Cell, SweepError
 from dus.evaluation.engine import Answered, Shard
 from dus.evaluation.tasks import Unit
 from dus.writing.files import write
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 COUNTS = ("nfe", "useful", "written", "distance", "pairs", "isolated", "unmasked")
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
+"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +39,14 @@ class Outcome:
         samples: for each prompt, in the order of the questions, its `index`, the `prompt`, what is right (`answer`;
             None where the questions do not say), the `text`, its `score`, and the counts of `engine.Answer`.
         seconds: of decoding, for each shard; shards may have been decoded side by side.
+        chat: whether prompts stood in the chat template; None where nobody noted that.
     """
 
     cell: Cell
     unit: Unit
     samples: list[dict[str, Any]]
     seconds: list[float]
+    chat: bool | None = None
 
 
 class Store:
@@ -71,6 +86,33 @@ class Store:
         record["sessions"].append(session)
         write(self.folder / "record.json", json.dumps(record, indent=1))
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from sweeping into the folder, until this one is done, or killed.
+
+        Raises:
+            SweepError: another process does so; the message names it.
+        """
+        if fcntl is None:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise SweepError(
+                    f"{self.folder} is being filled by {file.read() or 'another process'}: wait for it, or name "
+                    "another folder"
+                ) from None
+            except OSError as error:  # some file systems of networks have no locks
+                warnings.warn(f"{self.folder} cannot be locked ({error}): start no other sweep there", stacklevel=3)
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
+            yield
+
     def record(self) -> dict[str, Any]:
         """`model`, and `sessions`: for each start of the sweep its circumstances.
 
@@ -80,11 +122,10 @@ class Store:
         path = self.folder / "record.json"
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            if not (isinstance(record["model"], dict) and isinstance(record["sessions"], list)):
-                raise TypeError("no model or no sessions")
+            _check_record(record)
         except FileNotFoundError:
             raise SweepError(f"{self.folder} holds no sweep: there is no record.json") from None
-        except (ValueError, TypeError, KeyError) as error:
+        except DAMAGE as error:
             raise SweepError(f"{path} is damaged ({error}), and without it nobody knows which model answered") from None
         return record
 
@@ -113,14 +154,18 @@ class Store:
             self._shard(shard.cell, shard.number), json.dumps({"seconds": answered.seconds, "samples": samples}) + "\n"
         )
 
-    def finish(self, cell: Cell, unit: Unit) -> Outcome:
-        """Turn the shards of a cell, all of them there, into the file of the cell."""
+    def joined(self, cell: Cell, unit: Unit, chat: bool) -> Outcome:
+        """What the shards of a cell hold, all of them there."""
         parts = [self._read_shard(cell, number) for number in range(cell.shards)]
         samples = sorted((sample for part in parts for sample in part["samples"]), key=lambda sample: sample["index"])
-        outcome = Outcome(cell, unit, samples, [part["seconds"] for part in parts])
-        head = {"cell": asdict(cell), "unit": unit, "seconds": outcome.seconds}
-        write(self._cell(cell), "".join(json.dumps(line) + "\n" for line in (head, *samples)))
-        self.drop_shards(cell)
+        return Outcome(cell, unit, samples, [part["seconds"] for part in parts], chat)
+
+    def finish(self, outcome: Outcome) -> Outcome:
+        """Write the file of a cell, and remove its shards."""
+        head = {"cell": asdict(outcome.cell), "unit": outcome.unit, "seconds": outcome.seconds, "chat": outcome.chat}
+        lines = "".join(json.dumps(line) + "\n" for line in (head, *outcome.samples))
+        write(self._cell(outcome.cell), lines)
+        self.drop_shards(outcome.cell)
         return outcome
 
     def drop_shards(self, cell: Cell) -> None:
@@ -156,7 +201,7 @@ class Store:
         try:
             part = json.loads(path.read_text(encoding="utf-8"))
             _check(part["samples"], [part["seconds"]])
-        except (ValueError, TypeError, KeyError) as error:
+        except DAMAGE as error:
             raise SweepError(f"{path} is damaged ({error}): delete it, and the sweep decodes it again") from None
         return part
 
@@ -165,20 +210,52 @@ def _read_cell(path: Path) -> Outcome:
     try:
         head, *samples = map(json.loads, path.read_text(encoding="utf-8").splitlines())
         cell = Cell(**head["cell"])
+        _check_cell(cell, head["unit"])
+        if not isinstance(head.get("chat"), bool | None):
+            raise TypeError("chat is neither true nor false")
         _check(samples, head["seconds"])
         if cell.name != path.stem:
             raise ValueError("its name is another cell's")
         if [sample["index"] for sample in samples] != list(range(cell.problems)):
             raise ValueError(f"it holds {len(samples)} answers to {cell.problems} prompts, or not in their order")
-        return Outcome(cell, head["unit"], samples, head["seconds"])
-    except (ValueError, TypeError, KeyError) as error:
+        return Outcome(cell, head["unit"], samples, head["seconds"], head.get("chat"))
+    except DAMAGE as error:
         raise SweepError(f"{path} is damaged ({error}): delete it, and the sweep decodes it again") from None
 
 
+def _check_record(record: Any) -> None:
+    """Raise one of `DAMAGE` where a record lacks what pages read, or that is something else."""
+    model, sessions = record["model"], record["sessions"]
+    if not (isinstance(model, dict) and isinstance(sessions, list)):
+        raise TypeError("no model or no sessions")
+    texts = [model["name"], *(session.get("command", "") for session in sessions)]
+    parts = [session.get(name, {}) for session in sessions for name in ("versions", "hardware")]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(part, dict) for part in parts):
+        raise TypeError("a name, a command, the versions or the hardware are something else")
+    for session in sessions:
+        gpus = session.get("hardware", {}).get("gpus") or []
+        if not isinstance(gpus, list) or not all(isinstance(gpu, str) for gpu in gpus):
+            raise TypeError("the GPUs are no names")
+
+
+def _check_cell(cell: Cell, unit: object) -> None:
+    """Raise one of `DAMAGE` where a field of a cell is of another type, or nothing that a sweep decodes."""
+    kinds = {"str": str, "int": int, "float": int | float}
+    for field in fields(cell):
+        value = getattr(cell, field.name)
+        if not isinstance(value, kinds[str(field.type)]) or isinstance(value, bool):
+            raise TypeError(f"{field.name} is {value!r}")
+    if unit not in get_args(Unit) or cell.cache not in CACHES or cell.eos not in EOS:
+        raise ValueError(f"unit {unit!r}, cache {cell.cache!r} or eos {cell.eos!r} is unknown")
+    if min(cell.problems, cell.block_length, cell.batch_size) < 1:
+        raise ValueError("it asks for nothing")
+
+
 def _check(samples: list[dict[str, Any]], seconds: list[float]) -> None:
-    """Raise ValueError, TypeError or KeyError where something is missing, or is no number."""
+    """Raise one of `DAMAGE` where something is missing, or is no number."""
     numbers = [value for sample in samples for value in (sample["score"], *(sample[name] for name in COUNTS))]
-    sum([*numbers, *seconds])
+    if not all(math.isfinite(number) for number in (*numbers, *seconds)):
+        raise ValueError("a number is not finite")
     for sample in samples:
         if not isinstance(sample["text"], str) or not isinstance(sample["prompt"], str):
             raise TypeError("a text is missing")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from dus.evaluation.cells import Cell, SweepError
 from dus.evaluation.engine import Engine, Shard, shards
-from dus.evaluation.questions import Questions, expected
+from dus.evaluation.questions import Questions
 from dus.evaluation.store import Outcome, Store
 
 
@@ -38,19 +40,38 @@ def sweep(
     for cell in cells:
         if cell not in left:
             store.drop_shards(cell)  # of a run that was killed while it tidied up
-            yield store.read(cell)
+            outcome = store.read(cell)
+            found = scored_anew(outcome, named[cell.questions])
+            yield outcome if found is outcome else store.finish(found)
         elif not left[cell]:
-            yield store.finish(cell, named[cell.questions].unit)
+            yield _finished(store, cell, named[cell.questions])
     waiting = (shard for cell in left for shard in shards(cell, named[cell.questions]) if shard.number in left[cell])
     for shard, answered in engine.answers(waiting):
         questions = named[shard.cell.questions]
         texts = [answer.text for answer in answered.answers]
         scores = [float(questions.score(index, text)) for index, text in zip(shard.indices, texts, strict=True)]
-        store.keep(shard, answered, scores, [expected(questions, index) for index in shard.indices])
+        store.keep(shard, answered, scores, [questions.expected(index) for index in shard.indices])
         tell(shard)
         left[shard.cell].remove(shard.number)
         if not left[shard.cell]:
-            yield store.finish(shard.cell, questions.unit)
+            yield _finished(store, shard.cell, questions)
+
+
+def _finished(store: Store, cell: Cell, questions: Questions) -> Outcome:
+    return store.finish(scored_anew(store.joined(cell, questions.unit, questions.chat), questions))
+
+
+def scored_anew(outcome: Outcome, questions: Questions) -> Outcome:
+    """The outcome, and where it is kept from before what is right changed, with scores by what is right now."""
+
+    def now(sample: dict[str, Any]) -> dict[str, Any]:
+        index, right = sample["index"], questions.expected(sample["index"])
+        if sample.get("answer") == right:
+            return sample
+        return {**sample, "answer": right, "score": float(questions.score(index, sample["text"]))}
+
+    samples = list(map(now, outcome.samples))
+    return outcome if samples == outcome.samples else replace(outcome, samples=samples)
 
 
 def check_consent(asked: Sequence[Questions], run_code: bool) -> None:

@@ -24,10 +24,17 @@ from dus.planners.ranked import LeftToRight as LeftToRight
 from dus.planners.bounded import EntropyBounded as EntropyBounded
 from dus.planners.bounded import ConfidenceBounded as ConfidenceBounded
 from dus.planners.bounded import Factor as Factor
+from dus.planners.deb import DiscountedEntropyBounded as DiscountedEntropyBounded
+from dus.planners.klass import KLASS as KLASS
+from dus.planners.localleap import LocalLeap as LocalLeap
+from dus.planners.pc import PC as PC
 from dus.planners.levels import Levels as Levels
 from dus.planners.revising import Saber as Saber
 from dus.planners.revising import ReMDM as ReMDM
+from dus.planners.wino import WINO as WINO
 from dus.planners.wrappers import Spaced as Spaced
 from dus.planners.wrappers import Deferred as Deferred
+from dus.planners.editing import Edited as Edited
+from dus.planners.prophet import Prophet as Prophet
 
 __all__ = [name for name, value in globals().items() if callable(value) and not name.startswith("_")]

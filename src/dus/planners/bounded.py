@@ -64,26 +64,30 @@ class EntropyBounded(Planner):
 @register("cb")
 @dataclass(frozen=True)
 class ConfidenceBounded(Planner):
-    """CB: every masked position that is confident enough, and always the most confident one.
+    """CB: every masked position that is confident enough, and always the most confident ones.
 
-        I_t = { i masked : c_i >= tau } ∪ { argmax_i c_i }
+        I_t = { i masked : c_i >= tau } ∪ { the `least` positions of highest c_i }
 
     Fast-dLLM's threshold rule (Wu et al., arXiv 2505.22618, section 3.3 and algorithm 1), with >= as in its code.
+    LLaDA2.0 (arXiv 2512.15745) decodes with tau = 0.95 and at least an equal share of the block a step.
 
     Attributes:
         tau: the least confidence, 0 to 1. The DUS paper uses 0.3 to 0.9.
+        least: the least number of positions a step.
     """
 
     tau: float = field(default=0.9, metadata=MAIN)
+    least: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(0 <= self.tau <= 1, f"tau is {self.tau}, a probability lies between 0 and 1")
+        self.require(self.least >= 1, f"least is {self.least}, at least 1 is needed")
 
     def select(self, block: BlockState, prediction: Prediction) -> Tensor:
         """Bool `[N, B]`: the confident positions."""
         confidence = prediction.confidence
-        return block.masked & ((confidence >= self.tau) | best(confidence, block.masked, 1))
+        return block.masked & ((confidence >= self.tau) | best(confidence, block.masked, self.least))
 
 
 @register("factor")

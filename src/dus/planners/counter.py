@@ -22,13 +22,20 @@ def _mixed(value: Tensor) -> Tensor:
     return value ^ _shifted(value, 31)
 
 
-def uniform(seed: int, *counters: Tensor) -> Tensor:
+def uniform(seed: int | Tensor, *counters: Tensor) -> Tensor:
     """Float32 in (0, 1), a pure function of the seed and of int64 counters that broadcast against each other.
 
     The draws are the odd multiples of 2^-24, which float32 holds exactly: no draw rounds to 1.
+
+    Args:
+        seed: a whole number, or int64 that broadcasts against the counters, where each draw has its own.
+        counters: what else tells one draw from the next.
     """
-    signed = (int(seed) + 2**63) % 2**64 - 2**63
-    state = torch.full((), signed, dtype=torch.long, device=counters[0].device)  # no copy that the host waits for
+    if isinstance(seed, torch.Tensor):
+        state = seed
+    else:
+        signed = (int(seed) + 2**63) % 2**64 - 2**63
+        state = torch.full((), signed, dtype=torch.long, device=counters[0].device)  # no copy that the host waits for
     for counter in counters:
         state = _mixed(state + _GOLDEN) ^ counter
     return (_shifted(_mixed(state + _GOLDEN), 41).to(torch.float32) + 0.5) / 2**23

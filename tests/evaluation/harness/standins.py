@@ -5,7 +5,7 @@ from lm_eval.api.instance import Instance
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from dus.denoisers import from_callable
+from dus.denoisers import DenoiserAround, from_callable
 
 MASK, END, STOP = "<mask>", "<end>", "<stop>"
 
@@ -66,24 +66,20 @@ def scripted(answer, *, before, tokenizer=None, **kwargs):
     return denoiser(fn, tokenizer, **kwargs)
 
 
-class Counter:
+class Counter(DenoiserAround):
     """A denoiser around a denoiser that counts rows, and fails at the first call after `most` of them."""
 
     def __init__(self, model, most=None):
-        self.model, self.rows, self.most = model, 0, most
-
-    def __getattr__(self, name):
-        return getattr(self.model, name)
+        super().__init__(model)
+        self.rows, self.most = 0, most
 
     def logits(self, canvas, **kwargs):
         if self.most is not None and self.rows >= self.most:
             raise KeyboardInterrupt
         self.rows += len(canvas)
-        return self.model.logits(canvas, **kwargs)
+        return self.inner.logits(canvas, **kwargs)
 
 
 def requests(kind, *arguments, task="a task"):
     """lm-eval's requests with these arguments, one tuple each."""
-    return [
-        Instance(kind, {}, argument, number, metadata=(task, number, 1)) for number, argument in enumerate(arguments)
-    ]
+    return [Instance(kind, {}, argument, 0, metadata=(task, number, 1)) for number, argument in enumerate(arguments)]

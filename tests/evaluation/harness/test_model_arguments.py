@@ -1,12 +1,15 @@
 """Arguments in all the forms in which lm-eval hands them over."""
 
+import inspect
 import logging
+from dataclasses import fields, replace
 
 import pytest
 from lm_eval._cli.utils import key_val_to_dict
 from lm_eval.utils import simple_parse_args_string
 
-from dus.decoding import GenerationError
+from dus.decoding import GenerationError, Settings
+from dus.denoisers import load
 from dus.evaluation.harness.arguments import Arguments
 from dus.evaluation.harness.reading import HarnessError
 from dus.planners import PlannerError, parse
@@ -45,7 +48,8 @@ def test_a_string_a_dictionary_and_the_command_line_say_the_same():
     arguments = Arguments.read(given)
     assert Arguments.read(simple_parse_args_string(TEXT)) == arguments
     on_command_line = Arguments.read(key_val_to_dict(TEXT))
-    assert on_command_line.cache == "none"
+    assert on_command_line.cache == arguments.cache == "none"
+    assert Arguments.read({}).cache is None
     assert on_command_line.settings({}) == arguments.settings({})
     settings = arguments.settings({})
     assert (settings.rule, settings.seed, settings.top_p, settings.cache) == (parse(PLANNERS[1]), -1, None, "none")
@@ -69,7 +73,8 @@ def test_planner_texts_survive_the_string_and_the_command_line(planner):
             r"no argument 'blok_length' \(did you mean 'block_length'\?\); known are pretrained, planner,",
         ),
         ("planner=dus(base=4,order=random)", "no argument 'order'.* separate the fields of a planner by ';'"),
-        ("block_length=8.5", "block_length is 8.5, but has to be a whole number"),
+        ("block_length=8.5", r"block_length is 8.5, but has to be a whole number, auto, or auto\(bits=8;longest=32\)"),
+        ("compile=3", "compile is 3, but has to be true, false, or a mode of torch.compile"),
         ("block_length=true", "block_length is True, but has to be a whole number"),
         ("temperature=warm", "temperature is 'warm', but has to be a number"),
         ("check_greedy=perhaps", "check_greedy is 'perhaps', but has to be true or false"),
@@ -105,6 +110,8 @@ def test_bad_settings_of_the_decoding_are_found_before_a_model_is_loaded():
         ({"temperature": 0.7}, {"temperature": 0.7}),
         ({"temperature": 0}, {"temperature": 0.0}),
         ({"max_gen_toks": 50}, {"max_new_tokens": 50}),
+        ({"max_gen_toks": 50, "max_new_tokens": 8}, {"max_new_tokens": 8}),
+        ({"max_new_tokens": 8, "until": [], "max_gen_toks": 50}, {"max_new_tokens": 50}),
         ({"max_new_tokens": 40}, {"max_new_tokens": 40}),
         ({"max_tokens": "30", "num_beams": 1}, {"max_new_tokens": 30}),
         ({"block_length": "8", "cache": "dual", "suppress_tokens": [1]}, {"block_length": 8, "cache": "dual"}),
@@ -144,3 +151,28 @@ def test_every_argument_says_how_to_load_or_how_to_decode_or_is_the_models_own()
         "trust_remote_code": True,
         "device_map": "auto",
     }
+
+
+def test_what_load_takes_is_handed_to_it():
+    text = "quantize=int8,compile=true,peft=some/adapter,dtype=float32"
+    loading = {"device": "auto", "trust_remote_code": False, "dtype": "float32", "quantize": "int8", "compile": True}
+    for found in (simple_parse_args_string, key_val_to_dict):
+        assert Arguments.read(found(text)).loading == {**loading, "adapter": "some/adapter"}
+    assert Arguments.read({"compile": "reduce-overhead"}).loading["compile"] == "reduce-overhead"
+
+
+def test_block_lengths_may_be_chosen():
+    for text in ("block_length=auto", "block_length=auto(bits=8;longest=16)"):
+        settings = Arguments.read(simple_parse_args_string(text)).settings({})
+        assert settings.auto is not None
+    assert Arguments().settings({"block_length": "auto(bits=8,longest=16)"}) == replace(
+        settings, block_length="auto(bits=8,longest=16)"
+    )
+
+
+def test_every_argument_of_load_and_of_decoding_is_one_here():
+    names = {field.name for field in fields(Arguments)}
+    here = {"planner", "stop", "scores"}  # stop strings are a task's
+    assert {field.name for field in fields(Settings) if field.init} - here <= names
+    loading = set(inspect.signature(load).parameters) - {"path_or_hub_id", "model_kwargs", "adapter"}
+    assert loading <= names

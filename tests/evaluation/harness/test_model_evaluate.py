@@ -3,6 +3,7 @@
 import multiprocessing
 import socket
 import sys
+from dataclasses import replace
 
 import lm_eval
 import pytest
@@ -18,7 +19,8 @@ from dus.evaluation.harness.model import DusLM
 from .standins import Counter, hashed, letters, requests
 
 QUESTIONS = ["Tom has 5 apples and buys 7 more. How many apples does Tom have now?", "What is 3 + 4?", "Add 6 and 6."]
-TEXTS = ["abcab", "dd", "cbadc", "a", "acdb", "bbcc"]
+TEXTS = ["abcab", "dd", "cbadc", "a", "acdb", "bbcc", "dda"]
+PROBE = 1  # row, by which a cache knows a denoiser that came as an object
 
 
 def task(name, texts, **config):
@@ -28,9 +30,9 @@ def task(name, texts, **config):
     return ConfigurableTask(config={"task": name, "custom_dataset": lambda **_: {"test": docs}, **defaults, **config})
 
 
-def written(texts, **kwargs):
+def written(texts, name="written", **kwargs):
     mean = [{"metric": "bypass", "aggregation": "bypass"}]
-    return task("written", texts, output_type="generate_until", generation_kwargs=kwargs, metric_list=mean)
+    return task(name, texts, output_type="generate_until", generation_kwargs=kwargs, metric_list=mean)
 
 
 def evaluate(model, tasks, **kwargs):
@@ -89,10 +91,11 @@ def tasks():
     ]
 
 
-def model(**kwargs):
-    return DusLM(
-        Counter(hashed(2, tokenizer=letters(" abcdefgh")), **kwargs), batch_size=4, mc_samples=8, block_length=8
-    )
+def model(seed=2, most=None, **arguments):
+    """Draws tokens, so that places in the list show."""
+    denoiser = Counter(hashed(seed, tokenizer=letters(" abcdefgh")), most=most)
+    asked = {"batch_size": 4, "mc_samples": 8, "block_length": 8, "temperature": 1.0, "check_greedy": False}
+    return DusLM(denoiser, **{**asked, **arguments})
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +128,75 @@ def test_an_evaluation_that_was_stopped_goes_on_from_its_cache(alone, tmp_path):
         assert responses(results, name) == responses(alone, name)
     assert resumed.denoiser.rows < whole.denoiser.rows
     again = model()
-    evaluate(again, tasks(), use_cache=cache)
-    assert again.denoiser.rows == 0
+    found = evaluate(again, tasks(), use_cache=cache)
+    assert again.denoiser.rows == PROBE
+    assert found["config"]["calls"] == alone["config"]["calls"]
+    assert found["config"]["log_likelihood_error"] == pytest.approx(alone["config"]["log_likelihood_error"])
+    other = evaluate(model(), [*tasks(), written(TEXTS[:2], max_gen_toks=8, name="before")][::-1], use_cache=cache)
+    assert responses(other, "written") == responses(alone, "written")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"planner": "confidence"},
+        {"block_length": 4},
+        {"temperature": 0.5},
+        {"seed": 1},
+        {"cfg_scale": 1.0},
+        {"suppress_tokens": "1"},
+        {"eos": "ignore"},
+        {"max_length": 12},
+    ],
+    ids=str,
+)
+def test_a_cache_tells_apart_whatever_changes_an_answer(tmp_path, changed):
+    cache = str(tmp_path / "responses")
+    evaluate(model(), tasks()[:1], use_cache=cache)
+    other = model(**changed)
+    expected = evaluate(model(**changed), tasks()[:1])
+    found = evaluate(other, tasks()[:1], use_cache=cache)
+    assert responses(found, "written") == responses(expected, "written")
+    assert found["config"]["calls"] == expected["config"]["calls"]
+    assert other.denoiser.rows > PROBE
+
+
+@pytest.mark.parametrize("changed", [{"seed": 3}, {"mc_samples": 4}, {"cfg_scale": 1.0}, {"check_greedy": True}])
+def test_a_cache_tells_scores_apart(tmp_path, changed):
+    cache = str(tmp_path / "responses")
+    evaluate(model(), tasks()[1:], use_cache=cache)
+    expected = evaluate(model(**changed), tasks()[1:])
+    found = evaluate(model(**changed), tasks()[1:], use_cache=cache)
+    for name in ("chosen", "rolled"):
+        assert responses(found, name) == responses(expected, name)
+
+
+def test_a_cache_tells_models_apart(tmp_path):
+    cache = str(tmp_path / "responses")
+    evaluate(model(), tasks(), use_cache=cache)
+    found, expected = evaluate(model(7), tasks(), use_cache=cache), evaluate(model(7), tasks())
+    for name in ("written", "chosen", "rolled"):
+        assert responses(found, name) == responses(expected, name)
+
+
+def test_named_models_are_known_by_their_files(tmp_path):
+    arguments = {"pretrained": "bundled-dream", "dtype": "float32", "max_new_tokens": 8}
+    lm = DusLM(**arguments)
+    kept = lm.identify(lm.denoiser, lm.arguments)
+    for changed in ({"dtype": "bfloat16"}, {"pretrained": "bundled"}, {"add_bos_token": False}):
+        other = DusLM(**{**arguments, **changed})
+        assert other.identify(other.denoiser, other.arguments) != kept
+    folder = tmp_path / "adapter"
+    known = []
+    for content in (b"one", b"two"):
+        folder.mkdir(exist_ok=True)
+        (folder / "adapter_model.safetensors").write_bytes(content)
+        adapted = replace(lm.arguments, peft=str(folder))
+        known.append(lm.identify(lm.denoiser, adapted))
+    assert kept not in known
+    assert known[0] != known[1]
+    again = DusLM(**arguments, planner="confidence")
+    assert again.identify(again.denoiser, again.arguments) == kept
 
 
 def of_two(rank, port, queue):

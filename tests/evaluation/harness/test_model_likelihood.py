@@ -175,3 +175,11 @@ def test_a_batch_as_large_as_any_can_be_tried():
     model = Counter(hashed(10))
     Likelihood(model).attempt([([1, 2, 3], [4]), ([1], [2, 3, 4, 5])], 7)
     assert model.rows == 7
+
+
+@pytest.mark.parametrize("cfg_scale", [0.0, 1.0])
+def test_a_device_without_float64_gives_the_same(without_float64, cfg_scale):
+    pairs = [([0, 1], [2, 3, 4]), ([], [5, 1]), ([3], [1] * 9)]
+    model = hashed(4)
+    found = Likelihood(without_float64(model), samples=8, cfg_scale=cfg_scale).estimates(pairs, 4)
+    assert list(found) == list(Likelihood(model, samples=8, cfg_scale=cfg_scale).estimates(pairs, 4))

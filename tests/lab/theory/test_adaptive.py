@@ -75,7 +75,7 @@ def test_log_true_is_the_sources_own_law(source):
     [
         (lambda s: planner_divergence(s, "confidence", 30), "up to [0-9]+ positions are feasible"),
         (lambda s: planner_divergence(s, "confidence", 8, samples=10), "reads the confidence of the tokens drawn"),
-        (lambda s: planner_divergence(s, "remdm", 4), "takes tokens back"),
+        (lambda s: planner_divergence(s, "remdm", 4), "changes tokens that it wrote"),
     ],
 )
 def test_bad_input(source, make, message):

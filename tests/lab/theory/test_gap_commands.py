@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections import Counter
+from itertools import chain
 
 import pytest
 import typer
@@ -129,6 +131,21 @@ def test_calibrate_writes_what_the_planner_runs(tmp_path, bundled):
     assert json.loads(file.read_text(encoding="utf-8"))["levels"] == [[0, 1, 2, 3]]
 
 
+def test_calibrate_counts_the_tokens_of_answers_for_pc(tmp_path, bundled):
+    file = tmp_path / "frequencies.json"
+    out = run("calibrate", "--planner", "pc", "--task", "arithmetic", "--level", 1, "--texts", 6, "--out", file)
+    record = json.loads(file.read_text(encoding="utf-8"))
+    texts = from_task(bundled, get("arithmetic"), 1, 6)
+    written = [row[first:end].tolist() for row, first, end in zip(texts.rows, texts.firsts, texts.ends, strict=True)]
+    expected = Counter(chain.from_iterable(written))
+    assert record["counts"] == {str(token): count for token, count in expected.items()}
+    assert record["vocab_size"] == bundled.vocab_size
+    assert f"{sum(expected.values())} tokens of 6 texts" in out
+    planner = parse(f"pc(file='{file}', per_step=4)")
+    planner.check(8, bundled.vocab_size)
+    assert "--planner pc --task arithmetic" in record["about"]["command"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -140,6 +157,9 @@ def test_calibrate_writes_what_the_planner_runs(tmp_path, bundled):
         (["theory", "long", "--kind", "first order", "--turns", "1"], "needs a model that answers"),
         (["theory", "order", "--block-length", "1"], "--block-length starts at 2"),
         (["calibrate", "--kind", "first order", "--out", "x.json"], "give one of them"),
+        (["calibrate", "--out", "x.json", "--planner", "eb"], "made for the planner 'eb'; known are levels, pc"),
+        (["calibrate", "--out", "x.json", "--planner", "pc", "--calls", 8], "--calls is about levels"),
+        (["calibrate", "--out", "x.json", "--planner", "pc", "--block-length", 8], "--block-length is about levels"),
         (["calibrate", "--kind", "first order", "--out", "/no/such/x.json", "--quality", "1"], "there is no folder"),
     ],
 )

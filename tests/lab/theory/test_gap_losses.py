@@ -87,7 +87,7 @@ def test_the_context_is_cut_and_the_blocks_are_the_same(source):
 
 
 def test_what_takes_tokens_back_is_refused(source):
-    with pytest.raises(TheoryError, match="takes tokens back"):
+    with pytest.raises(TheoryError, match="changes tokens that it wrote"):
         losses(blocks_of(source, 4, count=4), "saber")
 
 

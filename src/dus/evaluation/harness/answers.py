@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -27,32 +27,29 @@ class Answer:
     tokens: int
 
 
-def answers(model: Denoiser, rows: list[Tensor], settings: Settings, batch_size: int) -> Iterator[tuple[int, Answer]]:
-    """Each row's index and answer, batch by batch; a draw depends on the row's index and not on its batch.
+def answers(
+    model: Denoiser, rows: list[Tensor], settings: Settings, batch_size: int, numbers: Sequence[int]
+) -> Iterator[tuple[int, Answer]]:
+    """Each row's index and answer, batch by batch; a draw depends on the row's number and not on its batch.
 
     Args:
         model: a denoiser with a tokenizer.
         rows: int64 1-D tensors, the prompts.
         settings: how to decode.
         batch_size: rows decoded together.
+        numbers: of the rows, distinct.
     """
-    run = Run(model, rows, settings, batch_size)
-    tokenizer: Any = run.tokenizer
-    ends = _ends(model, tokenizer, settings.stops)
+    run = Run(model, rows, settings, batch_size, numbers=numbers)
+    tokenizer: Any = model.tokenizer
+    ends = torch.tensor(getattr(model, "eos_token_ids", ()), dtype=torch.long)
     for _ in chain(run.steps(), [None]):  # the last batch's rows are there after its last step
         if not run.decoded:
             continue
-        indices = sorted(row.row for row in run.decoded)
+        indices = sorted(run.places[row.row] for row in run.decoded)
         done = run.result()
         run.decoded.clear()
         texts = (_ended(tokenizer, *answer, ends) for answer in zip(done.text or [], done.tokens, strict=True))
         yield from zip(indices, map(Answer, texts, done.nfe, done.useful), strict=True)
-
-
-def _ends(model: Denoiser, tokenizer: Any, stops: tuple[str, ...]) -> Tensor:
-    """End tokens, and the stop strings that are tokens and leave no trace in a text, such as `<|im_end|>`."""
-    stopping = [tokenizer.convert_tokens_to_ids(stop) for stop in stops if stop in tokenizer.all_special_tokens]
-    return torch.tensor([*getattr(model, "eos_token_ids", ()), *stopping], dtype=torch.long)
 
 
 def _ended(tokenizer: Any, text: str, tokens: Tensor, ends: Tensor) -> str:

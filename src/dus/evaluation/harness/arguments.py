@@ -10,13 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from dus.decoding import Settings
-from dus.evaluation.harness.reading import HarnessError, Rows, value_of
+from dus.evaluation.harness.reading import HarnessError, Length, Rows, Switch, value_of
+from dus.evaluation.synonyms import meant
 
 DECODING = (
     *("planner", "block_length", "max_new_tokens", "cache", "temperature", "top_p", "top_k", "seed", "cfg_scale"),
     *("eos", "suppress_tokens", "defer_tokens"),
 )
-LOADING = ("revision", "dtype", "device", "trust_remote_code", "mask_token_id", "device_map", "attn_implementation")
+LOADING = (
+    *("revision", "dtype", "device", "trust_remote_code", "mask_token_id", "quantize", "compile"),
+    *("device_map", "attn_implementation"),
+)
+ROOM = ("max_completion_tokens", "max_tokens", "max_new_tokens", "max_gen_toks")
+"""What a request's room may be called; where it has several, the last one was put there by `--gen_kwargs`."""
 
 # Below lm-eval's own, which is the one that its command line shows.
 logger = logging.getLogger("lm_eval.models.dus")
@@ -43,12 +49,13 @@ class Arguments:
         max_length: the longest canvas in tokens; what is longer loses the beginning of its context. None: the model's.
         batch_size: rows a denoiser call; or `auto`, the largest of `max_batch_size`, its half, … that fits in memory.
         max_batch_size: see there.
-        revision, dtype, device, trust_remote_code, mask_token_id: of `dus.load`.
+        revision, dtype, device, trust_remote_code, mask_token_id, quantize, compile: of `dus.load`.
+        peft: a folder or hub id of an adapter, `adapter` of `dus.load`.
         device_map, attn_implementation: of transformers' `from_pretrained`.
     """
 
     planner: str | None = None
-    block_length: int | None = None
+    block_length: Length | None = None
     max_new_tokens: int | None = None
     cache: str | None = None
     temperature: float | None = None
@@ -71,12 +78,16 @@ class Arguments:
     device: str = "auto"
     trust_remote_code: bool = False
     mask_token_id: int | None = None
+    quantize: str | None = None
+    compile: Switch | None = None
+    peft: str | None = None
     device_map: str | None = None
     attn_implementation: str | None = None
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Arguments:
-        """The arguments from what lm-eval made of a string, a dictionary or its command line; None leaves one out.
+        """The arguments from what lm-eval made of a string, a dictionary or its command line; None leaves one out,
+        but for the cache, which none is a mode of.
 
         Raises:
             HarnessError, GenerationError, PlannerError: on a name that is unknown, or a value that cannot be meant.
@@ -85,6 +96,8 @@ class Arguments:
         if unknown := given.keys() - hints.keys():
             raise HarnessError(_unknown(min(unknown), list(hints), str(given.get("planner"))))
         values = {name: value_of(name, value, hints[name]) for name, value in given.items()}
+        if "cache" in values and values["cache"] is None:
+            values["cache"] = "none"  # the mode, which lm-eval reads as no value
         arguments = cls(**{name: value for name, value in values.items() if value is not None})
         for name, least in (("mc_samples", 1), ("max_batch_size", 1), ("max_length", 2)):
             number = getattr(arguments, name)
@@ -96,7 +109,8 @@ class Arguments:
     @property
     def loading(self) -> dict[str, Any]:
         """The keyword arguments of `dus.load`."""
-        return {name: getattr(self, name) for name in LOADING if getattr(self, name) is not None}
+        told = {name: getattr(self, name) for name in LOADING if getattr(self, name) is not None}
+        return told if self.peft is None else {**told, "adapter": self.peft}
 
     def settings(self, asked: Mapping[str, Any]) -> Settings:
         """How to decode a request that asks for this in its `gen_kwargs`.
@@ -121,7 +135,9 @@ def _own(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Of a request's `gen_kwargs` the fields of `Settings` that they name."""
     from lm_eval.models.utils import normalize_gen_kwargs
 
-    rest: dict[str, Any] = dict(normalize_gen_kwargs(dict(asked), default_max_gen_toks=0))
+    rooms = [name for name in asked if name in ROOM and asked[name] is not None]
+    kept = {name: value for name, value in asked.items() if name not in rooms[:-1]}
+    rest: dict[str, Any] = dict(normalize_gen_kwargs(kept, default_max_gen_toks=0))
     own: dict[str, Any] = {"stop": [text for text in rest.pop("until") if text]}
     if length := rest.pop("max_gen_toks"):
         own["max_new_tokens"] = length
@@ -134,14 +150,16 @@ def _own(asked: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in rest.items():
         if name not in DECODING:
             known = ", ".join(("until", "max_gen_toks", "do_sample", *DECODING))
-            raise HarnessError(f"{name!r} is asked for in gen_kwargs, which here are {known}")
+            told = f" ({meant(name)})" if meant(name) else ""
+            raise HarnessError(f"{name!r} is asked for in gen_kwargs{told}, which here are {known}")
         own[name] = value_of(name, value, hints[name])
     return {name: value for name, value in own.items() if value is not None}
 
 
 def _unknown(name: str, known: list[str], planner: str) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    nearest = f" (did you mean {close[0]!r}?)" if close else ""
+    told = meant(name)
+    close = [] if told else difflib.get_close_matches(name, known, 1)
+    nearest = f" (did you mean {close[0]!r}?)" if close else f" ({told})" if told else ""
     torn = planner.count("(") > planner.count(")")
     advice = " A string splits at commas: separate the fields of a planner by ';'." if torn else ""
     return f"the model dus has no argument {name!r}{nearest}; known are pretrained, {', '.join(known)}.{advice}"

@@ -97,7 +97,7 @@ class Likelihood:
         row, column, target, real = (part.to(logits.device) for part in (row, column, target, column < counts))
         # The softmax has the mask token in it, as LLaDA's evaluation has.
         chosen = logits[row, column, target] - logits.logsumexp(dim=-1)[row, column]
-        sums = chosen.double().masked_fill(~real, 0).sum(dim=1).tolist()
+        sums = chosen.masked_fill(~real, 0).cpu().double().sum(dim=1).tolist()  # some devices have no float64
         return [total * member.weight for total, member in zip(sums, batch.members, strict=True)]
 
     @torch.no_grad()

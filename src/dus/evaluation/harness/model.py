@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jinja2 import TemplateError
 from lm_eval.api.model import TemplateLM
 from lm_eval.utils import simple_parse_args_string
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from dus.decoding import Settings
 from dus.denoisers import Denoiser, load
 from dus.evaluation.harness.answers import Answer, answers, attempt, written
 from dus.evaluation.harness.arguments import Arguments, logger
 from dus.evaluation.harness.devices import Attempt, accelerator, fitting, present
+from dus.evaluation.harness.kept import Kept, asked_of, draws, model_of, object_of
 from dus.evaluation.harness.likelihood import Estimate, Likelihood
 from dus.evaluation.harness.masking import Pair
 from dus.evaluation.harness.reading import HarnessError
 from dus.evaluation.harness.records import Calls, Record
 from dus.evaluation.harness.texts import Texts
+from dus.evaluation.harness.work import Work, grouped, once
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
+    from lm_eval.api.model import CacheHook
 
 
 class DusLM(TemplateLM):
@@ -54,7 +57,9 @@ class DusLM(TemplateLM):
         if self._accelerator is not None:
             self._rank, self._world_size = self._accelerator.process_index, self._accelerator.num_processes
             device = self._accelerator.device
+        self.identify = object_of
         if pretrained is None or isinstance(pretrained, str):
+            self.identify = partial(model_of, pretrained)
             pretrained = load(pretrained, **{**self.arguments.loading, "device": device})
         self.denoiser = pretrained
         self.tokenizer: Any = getattr(pretrained, "tokenizer", None)
@@ -65,6 +70,11 @@ class DusLM(TemplateLM):
         self._device = getattr(pretrained, "device", torch.device("cpu"))
         self.record = Record()
         self._everyones: Record | None = None
+        self.kept = Kept(None)
+
+    def set_cache_hook(self, cache_hook: CacheHook) -> None:
+        """Keep answers where lm-eval's cache lies, and let all requests through to here."""
+        self.kept = Kept(cache_hook.dbdict, self.identify(self.denoiser, self.arguments))
 
     @classmethod
     def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> DusLM:
@@ -99,7 +109,8 @@ class DusLM(TemplateLM):
     def get_model_info(self) -> dict[str, Any]:
         """What lm-eval's results say of the model: how it decoded, what that took, how sure its scores are."""
         settings = self.arguments.settings({})
-        decoding = {"planner": str(settings.rule), "block_length": settings.block_length, "cache": settings.cache}
+        length = self.arguments.block_length or settings.block_length  # the rule, where lengths are chosen
+        decoding = {"planner": str(settings.rule), "block_length": length, "cache": settings.cache}
         scoring = {"mc_samples": self.arguments.mc_samples, "seed": settings.seed}
         dtype = str(getattr(self.denoiser, "dtype", ""))
         return {**decoding, **scoring, "dtype": dtype, **(self._everyones or self.record).summary()}
@@ -108,16 +119,20 @@ class DusLM(TemplateLM):
         """The conversation as a prompt, in the tokenizer's chat template.
 
         Raises:
-            HarnessError: where it has none.
+            HarnessError: where it has none, or refuses the conversation, as some do with a system's turn.
         """
         if self.tokenizer.chat_template is None:
             raise HarnessError("the model's tokenizer has no chat template: leave out --apply_chat_template")
-        return self.tokenizer.apply_chat_template(
-            chat_history,
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            continue_final_message=not add_generation_prompt,
-        )
+        try:
+            return self.tokenizer.apply_chat_template(
+                chat_history,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=not add_generation_prompt,
+            )
+        except TemplateError as error:
+            roles = ", ".join(message["role"] for message in chat_history)
+            raise HarnessError(f"the model's chat template refuses a conversation of {roles}: {error}") from None
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Token ids."""
@@ -129,29 +144,35 @@ class DusLM(TemplateLM):
         Raises:
             HarnessError, GenerationError, PlannerError: on `gen_kwargs` that cannot be meant.
         """
-        work = list(self._work(requests))
-        found: dict[int, Answer] = {}
+        groups = list(grouped(requests, self.arguments, self.texts))
+        texts = [""] * len(requests)
         with self._bar("answers", len(requests), disable_tqdm) as bar:
-            for members, rows, settings in work:
-                size = self._rows(len(rows), partial(attempt, self.denoiser, rows, settings))
-                for place, answer in answers(self.denoiser, rows, settings, size):
-                    found[members[place]] = answer
-                    self.cache_hook.add_partial("generate_until", requests[members[place]].args, answer.text)
-                    bar.update()
-        for index, request in enumerate(requests):
-            self.record.answered(request.task_name or "requests", [found[index].nfe], [found[index].tokens])
+            for work in groups:
+                found = dict(self._answered(work))
+                for place, members in enumerate(work.members):
+                    for index in members:
+                        texts[index] = found[place].text
+                counts = [found[place].nfe for place in sorted(found)], [found[place].tokens for place in sorted(found)]
+                self.record.answered(work.task, *counts)
+                bar.update(sum(map(len, work.members)))
         self._log()
-        return [found[index].text for index in range(len(requests))]
+        return texts
 
-    def _work(self, requests: list[Instance]) -> Iterator[tuple[list[int], list[Tensor], Settings]]:
-        """Indices of requests that ask for the same settings, their prompts' token rows, and how to decode them."""
-        groups: dict[str, list[int]] = {}
-        for index, request in enumerate(requests):
-            groups.setdefault(json.dumps(request.args[1], sort_keys=True, default=str), []).append(index)
-        for members in groups.values():
-            settings = self.arguments.settings(requests[members[0]].args[1])
-            rows = [self.texts.prompt(requests[index].args[0], settings.max_new_tokens) for index in members]
-            yield members, [torch.tensor(row, dtype=torch.long) for row in rows], settings
+    def _answered(self, work: Work) -> Iterator[tuple[int, Answer]]:
+        """For each row of some work its place and its answer; those that were kept come first."""
+        asked = asked_of(work.settings)
+        places = zip(work.rows, work.numbers if draws(work.settings) else [None] * len(work.rows), strict=True)
+        keys = [self.kept.key("generate_until", row.tolist(), asked, number) for row, number in places]
+        known = {place: found for place, key in enumerate(keys) if (found := self.kept.get(key))}
+        yield from ((place, Answer(**found)) for place, found in known.items())
+        left = [place for place in range(len(keys)) if place not in known]
+        if not left:
+            return
+        rows, numbers = [work.rows[place] for place in left], [work.numbers[place] for place in left]
+        size = self._rows(len(rows), partial(attempt, self.denoiser, rows, work.settings))
+        for which, answer in answers(self.denoiser, rows, work.settings, size, numbers):
+            self.kept.put(keys[left[which]], asdict(answer))
+            yield left[which], answer
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """For each request, a context and a continuation, its log-likelihood in nats and whether it is what is written.
@@ -159,8 +180,10 @@ class DusLM(TemplateLM):
         Raises:
             HarnessError: on a continuation that has no token of its own, or is longer than the model takes.
         """
-        encoded = [(request.args, *self._encode_pair(*request.args)) for request in requests]
-        return self._loglikelihood_tokens(encoded, disable_tqdm=disable_tqdm)
+        asked, places = once(requests)
+        encoded = [(request.args, *self._encode_pair(*request.args)) for request in asked]
+        scored = self._loglikelihood_tokens(encoded, disable_tqdm=disable_tqdm)
+        return [scored[place] for place in places]
 
     def _encode_pair(self, context: str, continuation: str) -> Pair:
         """Tokens of a context and a continuation; before an empty context stands what stands before every text."""
@@ -173,30 +196,47 @@ class DusLM(TemplateLM):
         self, requests: list[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
         pairs = [(context, continuation) for _, context, continuation in requests]
-        checked = pairs if self.arguments.check_greedy else []
-        greedy = written(self.denoiser, checked, self.arguments.settings({}), self._rows) or [False] * len(pairs)
-        found: dict[int, tuple[float, bool]] = {}
-        for index, estimate in self._estimates(pairs, disable_tqdm):
-            found[index] = estimate.value, greedy[index]
-            self.record.errors.append(estimate.error)
-            self.cache_hook.add_partial("loglikelihood", requests[index][0], found[index])
+        scored, errors = dict[int, tuple[float, bool]](), dict[int, float]()
+        keys = [self._key("loglikelihood", *pair, self.arguments.check_greedy) for pair in pairs]
+        for index, key in enumerate(keys):
+            if kept := self.kept.get(key):
+                scored[index], errors[index] = (kept["value"], kept["greedy"]), kept["error"]
+        left = [index for index in range(len(pairs)) if index not in scored]
+        asked = [pairs[index] for index in left]
+        checked = asked if self.arguments.check_greedy else []
+        greedy = written(self.denoiser, checked, self.arguments.settings({}), self._rows) or [False] * len(asked)
+        for place, estimate in self._estimates(asked, disable_tqdm):
+            index = left[place]
+            scored[index], errors[index] = (estimate.value, greedy[place]), estimate.error
+            self.kept.put(keys[index], {**asdict(estimate), "greedy": greedy[place]})
+        self.record.errors += [errors[index] for index in range(len(pairs))]
         self._log()
-        return [found[index] for index in range(len(pairs))]
+        return [scored[index] for index in range(len(pairs))]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """For each request, a text, its log-likelihood in nats; behind the model's length, that of its pieces."""
-        windows = [list(self.texts.windows(request.args[0])) for request in requests]
-        owner = [index for index, pieces in enumerate(windows) for _ in pieces]
-        found: dict[int, list[Estimate]] = {index: [] for index in range(len(requests))}
-        for place, estimate in self._estimates([piece for pieces in windows for piece in pieces], disable_tqdm):
-            pieces = found[owner[place]]
-            pieces.append(estimate)
-            if len(pieces) == len(windows[owner[place]]):
-                total = math.fsum(piece.value for piece in pieces)
-                self.record.errors.append(math.hypot(*(piece.error for piece in pieces)))
-                self.cache_hook.add_partial("loglikelihood_rolling", requests[owner[place]].args, total)
+        asked, places = once(requests)
+        windows = [list(self.texts.windows(request.args[0])) for request in asked]
+        keys = [self._key("loglikelihood_rolling", pieces) for pieces in windows]
+        found = {index: Estimate(**kept) for index, key in enumerate(keys) if (kept := self.kept.get(key))}
+        owner = [index for index, pieces in enumerate(windows) if index not in found for _ in pieces]
+        parts: dict[int, list[Estimate]] = {index: [] for index in range(len(asked)) if index not in found}
+        left = [piece for index in parts for piece in windows[index]]
+        found |= {index: Estimate(0.0, 0.0) for index in parts if not windows[index]}
+        for place, estimate in self._estimates(left, disable_tqdm):
+            index = owner[place]
+            parts[index].append(estimate)
+            if len(parts[index]) == len(windows[index]):
+                value, error = zip(*((part.value, part.error) for part in parts[index]), strict=True)
+                found[index] = Estimate(math.fsum(value), math.hypot(*error))
+                self.kept.put(keys[index], asdict(found[index]))
+        self.record.errors += [found[index].error for index in range(len(asked)) if windows[index]]
         self._log()
-        return [math.fsum(piece.value for piece in found[index]) for index in range(len(requests))]
+        return [found[place].value for place in places]
+
+    def _key(self, kind: str, *parts: Any) -> str:
+        """The name of a score, with all that it depends on beside the texts."""
+        return self.kept.key(kind, *parts, asked_of(self.arguments.settings({})), self.arguments.mc_samples)
 
     def _estimates(self, pairs: list[Pair], disable_tqdm: bool) -> Iterator[tuple[int, Estimate]]:
         if not pairs:

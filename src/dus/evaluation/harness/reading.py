@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 Rows: TypeAlias = int | Literal["auto"]
+Length: TypeAlias = int | Literal["auto", "auto(…)"]
+Switch: TypeAlias = bool | Literal["mode"]
 
 
 class HarnessError(ValueError):
@@ -19,7 +22,8 @@ def value_of(name: str, value: Any, hint: Any) -> Any:
     Raises:
         HarnessError: naming the argument, what is wrong with it and what would be right.
     """
-    wanted = hint if hint in _READERS else next(kind for kind in typing.get_args(hint) if kind is not type(None))
+    kinds = tuple(kind for kind in typing.get_args(hint) if kind is not type(None))
+    wanted = hint if hint in _READERS else typing.Union[kinds]  # noqa: UP007 (of as many as there are)
     read, expected = _READERS[wanted]
     if value is None or (wanted is not str and str(value).lower() == "none"):
         return None
@@ -69,11 +73,26 @@ def _rows(value: Any) -> Rows:
     return rows
 
 
+def _length(value: Any) -> Any:
+    """A block length, or a rule for them: in a text, whose commas end an argument, `;` stands for `,`."""
+    return value.replace(";", ",") if isinstance(value, str) and value.startswith("auto") else _whole(value)
+
+
+def _switch(value: Any) -> bool | str:
+    """Yes or no, or a mode of `torch.compile`."""
+    text = str(value).lower()
+    if text not in ("true", "false") and not (isinstance(value, str) and re.fullmatch(r"[a-z][a-z-]*", text)):
+        raise ValueError
+    return text == "true" if text in ("true", "false") else text
+
+
 _READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
     int: (_whole, "a whole number"),
     float: (_number, "a number"),
     bool: (_truth, "true or false"),
     str: (_word, "a text"),
     list[int]: (_ids, "token ids, as in 2;3"),
+    Length: (_length, "a whole number, auto, or auto(bits=8;longest=32)"),
+    Switch: (_switch, "true, false, or a mode of torch.compile"),
     Rows: (_rows, "a whole number above 0, or auto"),
 }

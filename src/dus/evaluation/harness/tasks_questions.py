@@ -61,6 +61,11 @@ class Benchmark:
         results = task.process_results(request.doc, [answered.filtered_resps[first.name]])
         return float(next(iter(results.values())))
 
+    def expected(self, index: int) -> str | None:
+        """lm-eval's target."""
+        task, request = self.asked[index]
+        return str(task.doc_to_target(request.doc))
+
 
 def benchmark(
     name: str,

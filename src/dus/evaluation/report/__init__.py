@@ -121,7 +121,7 @@ def _aups(found: Iterable[Section]) -> list[dict[str, object]]:
 
 
 def _rules(section: Section) -> dict[str, object]:
-    names = ("questions", "unit", "problems", "max_new_tokens", "eos", "temperature", "batch_size")
+    names = ("questions", "unit", "problems", "max_new_tokens", "eos", "temperature", "batch_size", "chat")
     return {name: getattr(section, name) for name in names}
 
 

@@ -9,11 +9,11 @@ from dus.evaluation.report import tables
 from dus.evaluation.report.results import Section
 
 LEGEND = """*TBT* is token by token, *Conf.* self-confidence with as many tokens at each step as DUS. Intervals are
-95%, by bootstrap over problems (Wilson's where every problem is solved, or none). *Calls* are denoiser calls a problem,
-the mean. *Distance* is that of positions of a block which one step unmasked together, over all pairs; *alone* are
-positions of which no neighbour was unmasked at the same step. *AUP* is the area under accuracy over tokens a call, with
-low accuracy counting less (arXiv 2601.07568), over the block lengths named. Where a planner that draws was run with
-several seeds, its figures are the means. Everything is in the CSV files beside this page's pictures."""
+95%: Wilson's of right answers, Newcombe's of their differences, else by bootstrap over problems. *Calls* are denoiser
+calls a problem, the mean. *Distance* is that of positions of a block which one step unmasked together, over all pairs;
+*alone* are positions of which no neighbour was unmasked at the same step. *AUP* is the area under accuracy over tokens
+a call, with low accuracy counting less (arXiv 2601.07568), over the block lengths named. Where a planner that draws
+was run with several seeds, its figures are the means. Everything is in the CSV files beside this page's pictures."""
 
 
 def page(

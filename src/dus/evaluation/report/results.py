@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dus.decoding.settings import CACHES
-from dus.evaluation.intervals import Interval, paired_shares, ratios, wilson
+from dus.evaluation.intervals import Interval, paired_runs, ratios, share
 from dus.evaluation.report.looks import look
 from dus.evaluation.store import COUNTS, Outcome
 from dus.evaluation.tasks import Unit
@@ -28,7 +28,9 @@ TOLD = {
     "max_new_tokens": "{} new tokens",
     "temperature": "temperature {:g}",
     "batch_size": "batches of {}",
+    "chat": "{}",
 }
+CHAT = {True: "in the chat template", False: "as plain text", None: "in the chat template or not"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +62,27 @@ class Result:
     def measures(self) -> dict[str, Interval]:
         """`score`, `nfe` (calls a problem), `tpf` and `raw_tpf` (tokens a call), `distance` and `isolated` (spacing).
 
-        Intervals are 95%, by bootstrap over problems, all runs of a problem together. Where every score is 0, or
-        every one is 1, there is nothing to draw from, and Wilson's interval stands in.
+        Intervals are 95%: of shares of solved problems Wilson's, else by bootstrap over problems, all runs of a problem
+        together.
         """
         total = {name: count.sum(axis=0) for name, count in self.counts.items()}
         runs = np.full_like(self.score, len(self.seeds))
         above = [self.score, *(total[name] for name, _ in MEASURES.values())]
         below = [np.ones_like(self.score), *(runs if name is None else total[name] for _, name in MEASURES.values())]
         found = dict(zip(("score", *MEASURES), ratios(np.stack(above, axis=1), np.stack(below, axis=1)), strict=True))
-        if self.scores.min() == self.scores.max() and self.scores.max() in (0, 1):
-            found["score"] = wilson(int(self.score.sum()), len(self.score))
+        if self.solved:
+            found["score"] = share(self.scores)
         return found
+
+    @property
+    def solved(self) -> bool:
+        """Whether problems are either solved or not."""
+        return bool(np.isin(self.scores, (0, 1)).all())
 
     @property
     def plain(self) -> bool:
         """Whether problems are either solved or not, in a single run."""
-        return len(self.seeds) == 1 and bool(np.isin(self.scores, (0, 1)).all())
+        return len(self.seeds) == 1 and self.solved
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,9 @@ class Section:
         problems: how many.
         max_new_tokens, eos, temperature, batch_size: as in `Cell`.
         results: of planners, block lengths and cache modes.
-        apart: what tells it from other sections on the same questions, names in `TOLD`.
+        chat: whether prompts stood in the chat template; None where nobody noted that.
+        digest: of the prompts and of how an answer ends.
+        apart: what tells it from other sections on the same questions, names in `TOLD`, or `digest`.
     """
 
     questions: str
@@ -99,13 +108,17 @@ class Section:
     temperature: float
     batch_size: int
     results: tuple[Result, ...]
+    chat: bool | None = None
+    digest: str = ""
     apart: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """What it is about."""
         ends = f"end tokens {'ignored' if self.eos == 'ignore' else 'respected'}"
-        return ", ".join((self.questions, ends, *(TOLD[name].format(getattr(self, name)) for name in self.apart)))
+        told = {name: form.format(getattr(self, name)) for name, form in TOLD.items()}
+        told |= {"chat": CHAT[self.chat], "digest": f"prompts {self.digest[:6]}"}
+        return ", ".join((self.questions, ends, *(told[name] for name in self.apart)))
 
     @property
     def block_lengths(self) -> list[int]:
@@ -144,7 +157,9 @@ def sections(outcomes: Iterable[Outcome]) -> list[Section]:
 
 def _apart(section: Section, among: Iterable[Section]) -> tuple[str, ...]:
     alike = [one for one in among if (one.questions, one.eos) == (section.questions, section.eos)]
-    return tuple(name for name in TOLD if any(getattr(one, name) != getattr(section, name) for one in alike))
+    names = [name for name in TOLD if any(getattr(one, name) != getattr(section, name) for one in alike)]
+    same = [one for one in alike if all(getattr(one, name) == getattr(section, name) for name in names)]
+    return (*names, *(["digest"] if len(same) > 1 else []))
 
 
 def _section(outcomes: list[Outcome]) -> Section:
@@ -164,6 +179,8 @@ def _section(outcomes: list[Outcome]) -> Section:
         temperature=cell.temperature,
         batch_size=cell.batch_size,
         results=tuple(results),
+        chat=first.chat,
+        digest=cell.digest,
     )
 
 
@@ -189,8 +206,8 @@ class Paired:
     """Two results on the same problems.
 
     Attributes:
-        difference: of the mean scores, ours less theirs; 95%, of shares by `paired_shares`, else by bootstrap.
-        only_ours, only_theirs: problems that one of them solves; None where scores are not 0 or 1.
+        difference: of the mean scores, ours less theirs; 95%, of shares by `paired_runs`, else by bootstrap.
+        only_ours, only_theirs: problems that one of them solves; None where scores are not 0 or 1, or of several runs.
         p: McNemar's exact two-sided p; likewise.
     """
 
@@ -207,11 +224,13 @@ def paired(ours: Result, theirs: Result) -> Paired:
     be a fair coin's toss.
     """
     apart = ours.score - theirs.score
-    if not (ours.plain and theirs.plain):
+    if not (ours.solved and theirs.solved):
         (difference,) = ratios(apart[:, None], np.ones_like(apart)[:, None])
         return Paired(difference)
+    difference = paired_runs(ours.scores, theirs.scores)
+    if not (ours.plain and theirs.plain):
+        return Paired(difference)
     wins, losses = int((apart > 0).sum()), int((apart < 0).sum())
-    difference = paired_shares(int((ours.score * theirs.score).sum()), wins, losses, len(apart))
     tosses, fewer = wins + losses, min(wins, losses)
     tail = sum(math.comb(tosses, k) for k in range(fewer + 1)) / 2**tosses
     return Paired(difference, wins, losses, min(1.0, 2 * tail))

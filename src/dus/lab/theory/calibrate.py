@@ -50,7 +50,7 @@ class Calibration:
         chosen: the option that serves best.
         options: all that were measured, in the order of their block lengths.
         tokens: how long the text is that the calls are counted for.
-        texts: how many texts the losses are averaged over.
+        texts: how many texts the losses of the chosen one are averaged over: those long enough for a block.
     """
 
     chosen: Option
@@ -130,11 +130,14 @@ def calibrate(
     measure = of_blocks(makers.blocks(model, max(block_lengths), seed=seed))
     known = pairs(measure, max(block_lengths))
     options: list[Option] = []
+    measured: dict[int, int] = {}
     for length in sorted(block_lengths):
         blocks = judges.blocks(model, length, seed=seed)
+        measured[length] = len(blocks)
         bench = _Bench(blocks, known.beginning(length), measure, tokens, losses(blocks, ONE_BY_ONE))
         options += bench.for_calls(calls) if calls is not None else bench.for_quality(quality or 0.0)
-    return Calibration(_chosen(options, calls, quality), options, tokens, len(judges))
+    best = _chosen(options, calls, quality)
+    return Calibration(best, options, tokens, measured[best.block_length])
 
 
 def _chosen(options: list[Option], calls: int | None, quality: float | None) -> Option:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dus.denoisers import Denoiser
+from dus.denoisers.base import Read
+from dus.denoisers.columns import take
 from dus.lab.theory.chains import TheoryError
 from dus.lab.theory.sources import Source
 
 
-class MarkovDenoiser:
+class MarkovDenoiser(Denoiser):
     """A source as a denoiser: `log p(x_i = v | all other revealed tokens)`, exact, by the forward-backward algorithm.
 
     A canvas is a stretch of the stationary stream. Padding (a zero of the attention mask) counts as not revealed,
@@ -20,16 +23,12 @@ class MarkovDenoiser:
         mask_token_id: V, the first id that the source does not use.
         vocab_size: V + 1; the mask's logit is minus infinity.
         transition, emission, initial: the source's, as tensors.
-        tokenizer: None, and with it `eos_token_ids` (none) and `max_length` (no limit).
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.mask_token_id = source.vocab
         self.vocab_size = source.vocab + 1
-        self.tokenizer = None
-        self.eos_token_ids: tuple[int, ...] = ()
-        self.max_length: int | None = None
         self.transition = torch.from_numpy(source.transition)
         self.emission = torch.from_numpy(source.emission)
         self.initial = torch.from_numpy(source.initial)
@@ -37,15 +36,15 @@ class MarkovDenoiser:
         self._evidence = torch.cat([self.emission, unknown], dim=1).T.contiguous()
 
     def logits(
-        self, canvas: Tensor, *, read: Tensor, attention_mask: Tensor | None = None, cache: object | None = None
+        self, canvas: Tensor, *, read: Read, attention_mask: Tensor | None = None, cache: object | None = None
     ) -> Tensor:
-        """Float64 `[N, R, V + 1]`: natural log-probabilities of the tokens at the positions read.
+        """Float64 `[N, R, V + 1]`, or `[T, V + 1]` for a pair: natural log-probabilities of the tokens read.
 
         At a revealed position they are those given all *other* revealed ones.
 
         Args:
             canvas: int64 `[N, L]`, ids 0 to V - 1, and V for a mask.
-            read: int64 `[R]` or `[N, R]`.
+            read: int64 `[R]` or `[N, R]`, or a pair of rows and columns, int64 `[T]`.
             attention_mask: `[N, L]`, zero at padding.
             cache: none is supported: the passes are exact and cheap.
 
@@ -62,8 +61,8 @@ class MarkovDenoiser:
         if attention_mask is not None:
             canvas = canvas.masked_fill(attention_mask == 0, self.mask_token_id)
         state = self.states(canvas.cpu())
-        rows = torch.arange(len(canvas))[:, None]
-        tokens = state[rows, read.cpu().expand(len(canvas), read.shape[-1])] @ self.emission
+        wanted = (read[0].cpu(), read[1].cpu()) if isinstance(read, tuple) else read.cpu()
+        tokens = take(state, wanted) @ self.emission
         mask = torch.zeros_like(tokens[..., :1])
         return torch.cat([tokens, mask], dim=-1).log().to(canvas.device)
 

@@ -127,7 +127,7 @@ def _gap(blocks: Blocks, places: Tensor, spacing: int, draws: int, generator: to
         order = torch.rand(places.shape, generator=generator).argsort(dim=1).to(places.device)
         entropy, contrast = _chain(blocks, places.gather(1, order), alone, order, generator)
         joint, divergence = joint + entropy / draws, divergence + contrast / draws
-    total = marginal.double().sum(dim=1).cpu()
+    total = marginal.cpu().double().sum(dim=1)
     return Gap(spacing, places.shape[1], total.numpy(), joint.numpy(), divergence.numpy())
 
 
@@ -145,13 +145,13 @@ def _chain(
     """
     rows = torch.arange(len(blocks), device=places.device)
     block, now = blocks.masked(), alone[rows, order[:, 0]]
-    entropy, divergence = entropies(now).double().cpu(), torch.zeros(len(blocks), dtype=torch.float64)
+    entropy, divergence = entropies(now).cpu().double(), torch.zeros(len(blocks), dtype=torch.float64)
     for step in range(1, places.shape[1]):
         drawn = torch.multinomial(now.exp().cpu(), 1, generator=generator)[:, 0]
         block[rows, places[:, step - 1]] = drawn.to(block.device)
         now = blocks.log_probabilities(block, places[:, step : step + 1])[:, 0]
-        entropy += entropies(now).double().cpu()
-        divergence += _divergence(now, alone[rows, order[:, step]]).double().cpu()
+        entropy += entropies(now).cpu().double()
+        divergence += _divergence(now, alone[rows, order[:, step]]).cpu().double()
     return entropy, divergence
 
 

@@ -104,7 +104,7 @@ def of_blocks(blocks: Blocks) -> Entropies:
 
     def measure(places: Iterable[int]) -> NDArray[np.float64]:
         kept = list(places)
-        found = entropies(blocks.log_probabilities(blocks.revealing(kept), offsets)).double().mean(dim=0)
+        found = entropies(blocks.log_probabilities(blocks.revealing(kept), offsets)).cpu().double().mean(dim=0)
         found[kept] = 0
         return found.cpu().numpy()
 

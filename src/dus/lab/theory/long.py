@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dus.decoding import generate
 from dus.denoisers import Denoiser
@@ -28,13 +30,18 @@ class Context:
         tokens: known right before each block.
         pairs: of two tokens of a block, over their spacing.
         cost: `-log p` of a token of the texts, token by token from left to right.
-        lost: by planner, a token, above that.
+        lost: by planner float64 `[M]`, of each text, a token, above that: the same texts for all contexts.
     """
 
     tokens: int
     pairs: list[Gap]
     cost: Mean
-    lost: dict[str, Mean]
+    lost: dict[str, NDArray[np.float64]]
+
+    @property
+    def texts(self) -> int:
+        """How many texts are long enough for a block, M."""
+        return len(next(iter(self.lost.values())))
 
 
 def contexts(
@@ -71,7 +78,7 @@ def contexts(
             tokens=tokens,
             pairs=gaps(model, texts, spacings, draws=draws, seed=seed, context=tokens, most_context=most),
             cost=Mean.of(one_by_one.nats / block_length),
-            lost={planner: losses(blocks, planner).above(one_by_one) for planner in planners},
+            lost={planner: losses(blocks, planner).each_above(one_by_one) for planner in planners},
         )
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dus.decoding.progress import decide, settle
+from dus.decoding.planning import decide, settle
 from dus.lab.theory.gap import Mean
 from dus.lab.theory.situation import rule_of
 from dus.lab.theory.texts import Blocks, entropies
@@ -34,7 +34,11 @@ class Losses:
 
     def above(self, other: Losses) -> Mean:
         """How much more than another planner it loses on the same blocks, in nats a token."""
-        return Mean.of((self.nats - other.nats) / self.length)
+        return Mean.of(self.each_above(other))
+
+    def each_above(self, other: Losses) -> NDArray[np.float64]:
+        """Float64 `[M]`: the same for each text."""
+        return (self.nats - other.nats) / self.length
 
 
 def losses(blocks: Blocks, planner: str | Planner) -> Losses:
@@ -53,21 +57,22 @@ def losses(blocks: Blocks, planner: str | Planner) -> Losses:
         TheoryError: a planner that takes tokens back.
     """
     rule, device = rule_of(planner), blocks.truth.device
-    nats, calls = torch.zeros(2, len(blocks), dtype=torch.float64, device=device)
+    nats, calls = torch.zeros(2, len(blocks), dtype=torch.float64)
     state, block = BlockState.begin(torch.ones_like(blocks.truth, dtype=torch.bool)), blocks.masked()
     offsets = torch.arange(blocks.length, device=device)
     while bool(state.masked.any()):
-        state, wanted, masked = settle(rule, state)
+        state, due = settle(rule, state)
+        wanted = due.wanted.to(device)
         law = blocks.log_probabilities(block, offsets)
-        selected = (wanted & masked).to(device)
+        selected = wanted & due.masked.to(device)
         if not rule.scheduled:
-            selected, _ = decide(rule, state, wanted.to(device), _prediction(law, wanted.to(device)))
+            selected = decide(rule, state, wanted, _prediction(law, wanted)).selected
         chance = law.gather(2, blocks.truth[..., None])[..., 0]
-        nats -= chance.double().masked_fill(~selected, 0).sum(dim=1)
-        calls += masked.any(dim=1).to(device)
+        nats -= chance.masked_fill(~selected, 0).cpu().double().sum(dim=1)  # some devices have no float64
+        calls += due.masked.any(dim=1).cpu()
         block = blocks.truth.where(selected, block)
         state = state.after(selected)
-    return Losses(nats.cpu().numpy(), calls.cpu().numpy(), blocks.length)
+    return Losses(nats.numpy(), calls.numpy(), blocks.length)
 
 
 def _prediction(law: Tensor, wanted: Tensor) -> Prediction:

@@ -18,6 +18,7 @@ class Ordered:
     Attributes:
         planner: its text.
         block_length: B.
+        texts: how many are long enough for a block.
         calls: a block.
         lost: above token by token, left to right.
         behind: above DUS's own order, on the same texts; zero for DUS.
@@ -25,6 +26,7 @@ class Ordered:
 
     planner: str
     block_length: int
+    texts: int
     calls: float
     lost: Mean
     behind: Mean
@@ -68,6 +70,7 @@ def orders(model: Denoiser, texts: Texts, block_length: int, seed: int = 0) -> l
         Ordered(
             planner=planner,
             block_length=block_length,
+            texts=len(blocks),
             calls=float(loss.calls.mean()),
             lost=loss.above(one_by_one),
             behind=loss.above(found["dus"]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dus.decoding.progress import settle
+from dus.decoding.planning import settle
 from dus.lab.theory.chains import TheoryError
 from dus.lab.theory.entropies import EntropyOf
 from dus.planners import BlockState, Planner, parse
@@ -122,10 +122,10 @@ def schedule_of(planner: str | Planner, length: int, row: int = 0) -> list[list[
     block = BlockState.begin(torch.ones(1, length, dtype=torch.bool), row=torch.tensor([row]))
     groups: list[list[int]] = []
     while bool(block.masked.any()):
-        block, wanted, masked = settle(rule, block)
-        due = wanted & masked
-        groups.append(due[0].nonzero()[:, 0].tolist())
-        block = block.after(due)
+        block, due = settle(rule, block)
+        group = due.wanted & due.masked
+        groups.append(group[0].nonzero()[:, 0].tolist())
+        block = block.after(group)
     return groups
 
 

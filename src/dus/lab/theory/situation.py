@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dus.decoding.progress import decide, settle
+from dus.decoding.planning import decide, settle
 from dus.decoding.sampling import Sampler
 from dus.lab.theory.chains import TheoryError
 from dus.lab.theory.denoiser import MarkovDenoiser
@@ -18,11 +18,11 @@ def rule_of(planner: str | Planner) -> Planner:
     """The planner of a text.
 
     Raises:
-        TheoryError: a planner that takes tokens back.
+        TheoryError: a planner that takes tokens back or overwrites them.
     """
     rule = parse(planner) if isinstance(planner, str) else planner
-    if rule.revises:
-        raise TheoryError(f"{rule} takes tokens back; only planners that never do have a divergence here")
+    if rule.revises or rule.edits:
+        raise TheoryError(f"{rule} changes tokens that it wrote; only planners that never do have a divergence here")
     return rule
 
 
@@ -55,9 +55,9 @@ class Situation:
         """The situation of canvases `[N, B]` at steps int64 `[N]`; random planners see row 0."""
         masked = canvas == denoiser.mask_token_id
         start = BlockState.begin(torch.ones_like(masked), row=torch.zeros(len(canvas), dtype=torch.long))
-        block, wanted, _ = settle(planner, start.after(~masked).at(step))
+        block, due = settle(planner, start.after(~masked).at(step))
         logits = denoiser.logits(canvas, read=torch.arange(canvas.shape[1]))
-        return cls(planner, canvas, block, wanted, logits.float(), logits[..., :-1].exp(), likeliest)
+        return cls(planner, canvas, block, due.wanted, logits.float(), logits[..., :-1].exp(), likeliest)
 
     def __getitem__(self, rows: Tensor) -> Situation:
         """Some rows, int64 indices, repeated ones included."""
@@ -88,14 +88,14 @@ class Situation:
 
     def selection(self, token: Tensor) -> Tensor:
         """Bool `[N, B]`: what is unmasked where these tokens, int64 `[N, B]`, were drawn."""
-        return decide(self.planner, self.block, self.wanted, self._prediction(token))[0]
+        return decide(self.planner, self.block, self.wanted, self._prediction(token)).selected
 
     def _prediction(self, token: Tensor | None) -> Prediction:
         """What the planner may read; without tokens it may not read their confidence."""
         vocab = self.probability.shape[-1]
-        sampler = Sampler(temperature=0, top_p=None, top_k=None, seed=0, suppress=[vocab], defer=[], device="cpu")
+        sampler = Sampler(temperature=0, top_p=None, top_k=None, suppress=[vocab], defer=[], device="cpu")
         at = self.block.step
-        choice = sampler(self.logits, row=at, position=torch.zeros_like(self.canvas), step=at)
+        choice = sampler(self.logits, seed=at, row=at, position=at, step=at)  # greedy: nothing is drawn
         scores = {
             "entropy": lambda: choice.entropy.masked_fill(~self.wanted, 0),
             "margin": lambda: choice.margin.masked_fill(~self.wanted, 0),

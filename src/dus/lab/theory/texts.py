@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dus.decoding.canvas import Canvas, lay_out
 from dus.decoding.prompts import to_rows
 from dus.denoisers import Denoiser
+from dus.lab.theory.canvas import Canvas, lay_out
 from dus.lab.theory.chains import TheoryError
 
 if TYPE_CHECKING:

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from dus.denoisers import Checkpoint
+    from dus.denoisers import NativeLM
 
 SHARD_SIZE = "16MB"
 
 
-def as_checkpoint(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Checkpoint:
-    """The network's weights, copied and in bfloat16, as a LLaDA or a Dream denoiser on the network's device."""
+def as_checkpoint(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, tied: bool = False) -> NativeLM:
+    """The network's weights, copied and in bfloat16, as a LLaDA or a Dream denoiser on the network's device.
+
+    With `tied` the checkpoint holds the embedding once, which is the head too, as it is while training; the published
+    checkpoints hold two matrices.
+    """
     import torch
 
-    from dus.denoisers import Checkpoint, DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM
+    from dus.denoisers import DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM, NativeLM
 
     kinds: dict[str, tuple[Any, Any]] = {
         "llama": (LladaConfig, LladaForMaskedLM),
@@ -36,17 +40,17 @@ def as_checkpoint(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) 
         max_position_embeddings=trained.max_position_embeddings,
         rms_norm_eps=trained.rms_norm_eps,
         rope_parameters=trained.rope_parameters,
-        tie_word_embeddings=False,
+        tie_word_embeddings=tied,
         mask_token_id=tokenizer.mask_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     model = make_model(config)
     model.load_state_dict(network.state_dict())
-    return Checkpoint(model.to(network.device, torch.bfloat16).eval(), tokenizer)
+    return NativeLM(model.to(network.device, torch.bfloat16).eval(), tokenizer)
 
 
-def save(model: Checkpoint, folder: Path, card: str) -> None:
+def save(model: NativeLM, folder: Path, card: str) -> None:
     """Writes config, weights, tokenizer and `README.md`; the folder appears, or is replaced, when all is written.
 
     Weights beyond 16 MB are split into shards of at most that, with an index.

@@ -6,7 +6,7 @@ before it (`" + "`), so a number has one token wherever it stands. Any text roun
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,11 @@ def training_text(tasks: Sequence[str] = tuple(TASKS), problems_per_level: int =
 
 def build(tasks: Sequence[str] = tuple(TASKS)) -> PreTrainedTokenizerFast:
     """A tokenizer of at most `VOCAB_SIZE` tokens learned from the `training_text` of some tasks."""
+    return learn(training_text(tasks), VOCAB_SIZE)
+
+
+def learn(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A tokenizer of at most `vocab_size` tokens learned from `texts`."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -59,12 +64,12 @@ def build(tasks: Sequence[str] = tuple(TASKS)) -> PreTrainedTokenizerFast:
     )
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB_SIZE,
+        vocab_size=vocab_size,
         special_tokens=[EOS, MASK, USER, ASSISTANT],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(training_text(tasks), trainer)
+    bpe.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token=EOS,

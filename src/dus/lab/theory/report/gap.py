@@ -123,12 +123,12 @@ def _consistency(found: Sequence[Gap]) -> str:
     )
 
 
-def page(body: str, picture: str, texts: int) -> str:
+def page(body: str, picture: str, found: Sequence[Gap]) -> str:
     """The section with its picture, under what it is about."""
     return f"""For a group of positions at one spacing, unmasked together: the sum of their marginal entropies, their
 joint entropy by the chain rule over the denoiser's own conditionals, the *gap* between the two (the conditional total
-correlation), and the *divergence* of drawing them at once from drawing them one by one. Nats, means over {texts} texts
-with standard errors; what stands before a block is known, all else is masked.
+correlation), and the *divergence* of drawing them at once from drawing them one by one. Nats, means over
+{len(found[0].joint)} texts with standard errors; what stands before a block is known, all else is masked.
 
 ![Divergence over spacing, with an exponential and a power law]({picture}.png)
 

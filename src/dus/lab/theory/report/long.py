@@ -34,7 +34,7 @@ def section(found: Sequence[Context]) -> str:
         (
             each.tokens,
             _mean(each.cost),
-            *(_mean(each.lost[planner]) for planner in planners),
+            *(_mean(Mean.of(each.lost[planner])) for planner in planners),
             *(_mean(Mean.of(pair.divergence)) for pair in each.pairs),
             _rate(each),
         )
@@ -47,13 +47,15 @@ def section(found: Sequence[Context]) -> str:
 """
 
 
-def page(body: str, answered: str, picture: str, texts: int, block_length: int) -> str:
+def page(body: str, answered: str, picture: str, found: Sequence[Context], block_length: int) -> str:
     """The sections with their picture, under what they are about."""
-    return f"""The same blocks of {block_length} tokens of {texts} texts, and more and more of what stands before them
-is known. Nats, with standard errors: the cost of a token, one by one from left to right; what DUS, and groups of
-neighbours in as many calls, lose above that, a token; the divergence of drawing two tokens of a block at once from
-drawing them one by one, by their spacing, and the rate of the exponential next to it, with its 95% interval; *no* says
-that an exponential does not fit.
+    pairs = len(found[0].pairs[0].divergence)
+    also = "" if pairs == found[0].texts else f" (pairs: of {pairs} texts)"
+    return f"""The same blocks of {block_length} tokens of {found[0].texts} texts{also}, and more and more of
+what stands before them is known. Nats, with standard errors: the cost of a token, one by one from left to right; what
+DUS, and groups of neighbours in as many calls, lose above that, a token; the divergence of drawing two tokens of a
+block at once from drawing them one by one, by their spacing, and the rate of the exponential next to it, with its 95%
+interval; *no* says that an exponential does not fit.
 
 ![Divergence of pairs over their spacing, by known tokens]({picture}.png)
 
@@ -130,9 +132,10 @@ def _tail(short: Context, long: Context) -> str:
 def _losses(short: Context, long: Context, planner: str) -> str:
     """Whether DUS loses more behind the longer context, and whether that could be chance."""
     before, after = short.lost[planner], long.lost[planner]
-    change, error = after.nats - before.nats, (after.error**2 + before.error**2) ** 0.5
-    sure = "more than noise" if abs(change) > 2 * error else "within noise"
+    change = Mean.of(after - before)  # text by text, as what makes one hard to guess makes it so behind both
+    sure = "more than noise" if abs(change.nats) > 2 * change.error else "within noise"
     return (
-        f"`{planner}` loses {nats(before.nats)} nats a token behind {short.tokens} known tokens and {nats(after.nats)} "
-        f"behind {long.tokens}: a change of {change:+.3f} ± {nats(error)}, {sure}."
+        f"`{planner}` loses {nats(before.mean())} nats a token behind {short.tokens} known tokens and "
+        f"{nats(after.mean())} behind {long.tokens}: a change of {change.nats:+.3f} ± {nats(change.error)} on the same "
+        f"blocks, {sure}."
     )

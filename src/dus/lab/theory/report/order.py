@@ -17,7 +17,7 @@ def section(found: Sequence[Ordered]) -> str:
     ]
     better = [f"`{each.planner}`" for each in found if each.behind.nats < -2 * each.behind.error]
     worse = [f"`{each.planner}`" for each in found if each.behind.nats > 2 * each.behind.error]
-    return f"""## Blocks of {found[0].block_length}
+    return f"""## Blocks of {found[0].block_length}, of {found[0].texts} texts
 
 {markdown(("planner", "calls", "lost, nats a token", "above DUS"), rows)}
 
@@ -26,9 +26,9 @@ def section(found: Sequence[Ordered]) -> str:
 """
 
 
-def page(sections: Sequence[str], texts: int) -> str:
+def page(sections: Sequence[str]) -> str:
     """The sections, under what they are about."""
-    return f"""What each planner loses on {texts} texts above token by token, left to right: the texts' own tokens are
+    return f"""What each planner loses on texts, above token by token, left to right: the texts' own tokens are
 revealed as the planner takes their positions, and cost minus the logarithm of their probability then. *Above DUS*: on
 the same texts. Means with standard errors.
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import dus
 from dus.decoding import GenerationError, Settings
-from dus.decoding.blocks import Auto, BlockLengthError
+from dus.decoding.lengths import Auto, BlockLengthError
 
 from .standins import MASK, Recorder, hashed, rows, scripted
 
@@ -128,7 +128,7 @@ def test_of_a_fixed_grid_the_trace_tells_the_blocks_too():
 def test_texts_that_name_a_rule(text, rule):
     assert Auto.parse(text) == rule
     assert Settings(block_length=text).auto == rule
-    assert Settings(block_length=text).block_length == rule.choices[-1]
+    assert Settings(block_length=text).longest == rule.choices[-1]
 
 
 def test_choices_double():
@@ -159,8 +159,3 @@ def test_texts_that_name_none(text, part):
     with pytest.raises(GenerationError) as caught:
         Settings(block_length=text)
     assert part in str(caught.value)
-
-
-def test_chosen_lengths_are_decoded_without_a_cache():
-    with pytest.raises(GenerationError, match="cache is 'dual', but blocks of chosen lengths"):
-        Settings(block_length="auto", cache="dual")

@@ -75,7 +75,7 @@ class Auto:
             wanted: bool `[N, W]` on the host, at least one a row.
         """
         choices = torch.tensor(self.choices)
-        sure = (entropy.double().cumsum(dim=1) <= self.bits).sum(dim=1).cpu()
+        sure = (entropy.cpu().double().cumsum(dim=1) <= self.bits).sum(dim=1)
         sure = sure.masked_fill(sure == entropy.shape[1], choices[-1])
         first = wanted.int().argmax(dim=1)
         longest_sure = (choices <= sure[:, None]).sum(dim=1) - 1

@@ -1,0 +1,332 @@
+"""The engine: a fixed number of places for rows that stand at different blocks, and one denoiser call for all of them.
+
+engine = Engine(model, rows=8, cache="block")
+row = engine.submit(tokens, Settings(planner="dus", max_new_tokens=64))
+while len(engine):
+    for event in engine.step():
+        ...
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import torch
+from torch import Tensor
+
+from dus.decoding.answers import Answers
+from dus.decoding.caches import MODES, View, layout_of, send
+from dus.decoding.canvas import Canvas, Row
+from dus.decoding.groups import Group, Wanted, key_of, rows_of
+from dus.decoding.sampling import Peaks, broken
+from dus.decoding.settings import CACHES, GenerationError, Settings
+from dus.decoding.trace import BlockDone, Decoded, Event, Failed
+from dus.denoisers import Denoiser, DenoiserError
+from dus.planners import PlannerError
+
+
+def cache_mode(model: Denoiser, cache: str) -> str:
+    """The cache mode that `auto` comes down to; any other one as it is.
+
+    Raises:
+        GenerationError: the mode is unknown, or is not for the denoiser's attention.
+    """
+    if cache not in CACHES:
+        raise GenerationError(f"cache is {cache!r}, known are {', '.join(CACHES)}")
+    if model.block_length is None:
+        return "none" if cache == "auto" else cache
+    if cache in ("auto", "block"):
+        return "block"
+    if cache != "none":
+        raise GenerationError(
+            f"cache is {cache!r}, but this model is block-causal, where cache='block' is exact: leave it out"
+        )
+    return cache
+
+
+class Engine:
+    """Decodes rows that come and go; each stands at a block of its own, under a planner and settings of its own.
+
+    A call of `step` is one denoiser call for all rows that are in a place. A row that ends or is cancelled frees its
+    place at once, and the next one waiting takes part in the very next call. What a row gets does not depend on the
+    rows beside it or on when it came, but for rounding: in float32 that decides nothing away from near ties, in
+    bfloat16 now and then.
+
+    Args:
+        model: the denoiser.
+        rows: how many rows are decoded together; a row under guidance takes two lines of the canvas, but one place.
+        cache: how much is recomputed, as for `dus.generate`; one mode for all rows.
+        watch: whether `step` tells each `Step` and each finished block, beside the rows that are done.
+
+    Attributes:
+        calls: denoiser calls so far.
+        columns: canvas columns that these computed, counted over rows.
+
+    Raises:
+        GenerationError: a number of rows or a cache mode that cannot be.
+        DenoiserError: the model is no `Denoiser`.
+    """
+
+    def __init__(self, model: Denoiser, rows: int = 64, cache: str = "auto", *, watch: bool = True) -> None:
+        if not isinstance(model, Denoiser):
+            raise DenoiserError(
+                f"{type(model).__name__} is no denoiser: make one with dus.load or dus.denoisers.from_callable, or "
+                "derive it from dus.Denoiser"
+            )
+        if rows < 1:
+            raise GenerationError(f"rows is {rows}, at least one place is needed")
+        self.model, self.places, self.watch = model, rows, watch
+        self.cache = cache_mode(model, cache)
+        self.canvas = Canvas(model, cached=self.cache != "none")
+        self.groups: dict[tuple[object, ...], Group] = {}
+        self.waiting: deque[Row] = deque()
+        self.known: Answers | None = None
+        self.unchecked: list[Peaks] = []
+        self.calls = self.columns = self.submitted = self.longest = 0
+
+    def __len__(self) -> int:
+        """How many rows are in a place or wait for one."""
+        return len(self.waiting) + sum(len(group.rows) for group in self.groups.values())
+
+    def submit(self, tokens: Tensor, settings: Settings, *, draw: int | None = None) -> int:
+        """Put a row into the queue; it takes part in the next call if a place is free.
+
+        Args:
+            tokens: int64 1-D, the prompt; a mask may stand anywhere in it.
+            settings: how to decode it. `settings.cache` is "auto" or the engine's own.
+            draw: the row's index in the user's list, from which draws count; its number where None.
+
+        Returns:
+            The number that events name the row by.
+
+        Raises:
+            GenerationError: on anything that cannot be done as asked; the message says what would be right.
+            PlannerError: the planner cannot decode blocks of this length.
+        """
+        if self.known is None or self.known.settings is not settings:
+            self.check(settings)
+            self.known = Answers(self.model, settings)
+        number = self.submitted
+        row = Row.of(self.model, tokens, self.known, number, number if draw is None else draw)
+        self.submitted += 1
+        self.longest = max(self.longest, len(row.tokens))
+        self.waiting.append(row)
+        return number
+
+    def cancel(self, number: int) -> None:
+        """Take a row out, wherever it is; its place is free at once.
+
+        Raises:
+            GenerationError: no such row waits or is in a place.
+        """
+        for row in self.waiting:
+            if row.number == number:
+                self.waiting.remove(row)
+                return
+        for row in rows_of(self.groups.values()):
+            if row.number == number:
+                self._leave([row])
+                return
+        raise GenerationError(f"no row {number} is in the engine: it was never submitted, or it has ended")
+
+    def step(self) -> list[Event]:
+        """Make one denoiser call for all rows in a place, and tell what came of it.
+
+        Returns:
+            For each group of rows its `Step` and for each finished block a `BlockDone`, if these are watched; a
+            `Decoded` for each row that is done, a `Failed` for each that cannot go on.
+        """
+        self._admit()
+        groups = [group for group in self.groups.values() if group.rows]
+        events: list[Event] = []
+        if not groups:
+            return events
+        wanted = [group.wants() for group in groups]
+        logits = self._logits(groups, wanted)
+        parts = logits.split([len(part.rows) for part in wanted])
+        del logits
+        for group, part, mine in zip(groups, parts, wanted, strict=True):
+            try:
+                peaks, told = group.advance(part, mine, watch=self.watch)
+            except PlannerError as error:
+                events += self._fail(group, error)
+                continue
+            self.unchecked.append(peaks)
+            events += [told] if told is not None else []
+        return events + self._close([group for group in groups if group.rows])
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings that no row can be decoded with here.
+
+        Raises:
+            GenerationError: naming the setting, and what would be right.
+            PlannerError: the planner cannot decode blocks of this length, or tokens of this vocabulary.
+        """
+        model, size = self.model, self.model.vocab_size
+        settings.rule.check(model.block_length or settings.longest, size)
+        if settings.cache not in ("auto", self.cache):
+            raise GenerationError(f"cache is {settings.cache!r}, but the engine's is {self.cache!r}: leave it out")
+        grid = model.block_length
+        if grid is not None and settings.block_length not in (None, grid):
+            raise GenerationError(
+                f"block_length is {settings.block_length!r}, but this model's blocks have {grid} tokens: leave it out"
+            )
+        for name in ("suppress_tokens", "defer_tokens"):
+            for token in getattr(settings, name) or []:
+                if not 0 <= token < size:
+                    raise GenerationError(f"{name} holds {token}, which is outside the vocabulary, 0 to {size - 1}")
+        never = {model.mask_token_id, *(settings.suppress_tokens or [])}
+        if sum(token < size for token in never) == size:
+            raise GenerationError("suppress_tokens leaves no token that may be written")
+
+    def _admit(self) -> None:
+        """Give waiting rows the places that are free."""
+        inside = len(rows_of(self.groups.values()))
+        new: dict[tuple[object, ...], list[Row]] = {}
+        while self.waiting and inside < self.places:
+            row = self.waiting.popleft()
+            copies = 1 if row.settings.cfg_scale == 0 else 2
+            lines = self.places if len(self.canvas.owner) + copies <= self.places else 2 * self.places
+            self.canvas.reserve(lines, self.longest)
+            self.canvas.put(row)
+            row.advance()
+            new.setdefault(key_of(row.settings), []).append(row)
+            inside += 1
+        for key, rows in new.items():
+            if key not in self.groups:
+                self.groups[key] = Group(self.model, self.canvas, rows[0].settings)
+            self.groups[key].begin(rows)
+
+    @torch.no_grad()
+    def _logits(self, groups: list[Group], wanted: list[Wanted]) -> Tensor:
+        """Float `[T, V]`, one group's after the other; under guidance `u + (1 + s) (c - u)`, u blind to the prompt."""
+        canvas = self.canvas
+        lines = torch.cat([part.lines for part in wanted] + [part.blind for part in wanted])
+        blind = [part.columns for part in wanted if len(part.blind)]
+        columns = torch.cat([part.columns for part in wanted] + blind)
+        width = canvas.used
+        tokens = canvas.tokens[: len(canvas.owner), :width]
+        both = send(torch.stack([lines, columns]), canvas.device)
+        read = (both[0], both[1])
+        self.calls += 1
+        seen = [row.stop if self.model.block_length else len(row.tokens) for row in canvas.owner]
+        if canvas.pool is None:
+            width = max(seen)
+            mask = None
+            if min(seen) < width:
+                mask = send(torch.arange(width) < torch.tensor(seen)[:, None], canvas.device)
+            self.columns += width * len(seen)
+            logits = self.model.logits(tokens[:, :width], read=read, attention_mask=mask)
+        else:
+            canvas.pool.layout = layout_of(
+                self._computed(groups, lines, columns), seen, canvas.device, ragged=self.model.ragged
+            )
+            self.columns += sum(canvas.pool.layout.counts)
+            logits = self.model.logits(tokens, read=read, cache=canvas.pool)
+        if logits.shape != (len(lines), self.model.vocab_size):
+            got, asked = tuple(logits.shape), (len(lines), self.model.vocab_size)
+            raise DenoiserError(f"the denoiser gave logits of shape {got} where {asked} were asked for")
+        return logits if not blind else _guided(logits, groups, wanted)
+
+    def _computed(self, groups: list[Group], lines: Tensor, columns: Tensor) -> Tensor:
+        """Bool `[N, W]` on the host: the columns whose keys and values the next call computes."""
+        owner, width, shift = self.canvas.owner, self.canvas.used, self.model.shift
+        facts = [
+            [row.start - shift, row.stop, row.previous - shift, len(row.tokens), row.opening, row.fresh]
+            for row in owner
+        ]
+        start, stop, previous, end, opening, fresh = torch.tensor(facts).T[:, :, None]
+        end = stop if self.model.block_length else end
+        read, masked = torch.zeros(2, len(owner), width, dtype=torch.bool)
+        read[lines, (columns - shift).clamp(min=0)] = True
+        column = torch.arange(width)
+        if self.cache == "touched":
+            for group in groups:
+                assert group.due is not None
+                for row, mine in zip(group.rows, group.due.masked, strict=True):
+                    for line in row.lines:
+                        masked[line, row.start : row.stop] = mine[: row.stop - row.start]
+        stale = self.canvas.stale[: len(owner), :width]
+        view = View(column, start.clamp(min=0), stop, previous.clamp(min=0), end, opening > 0, stale, read, masked)
+        computed = MODES[self.cache](view) | ((fresh > 0) & (column < end))
+        self.canvas.stale[: len(owner), :width] &= ~computed
+        return computed
+
+    def _close(self, groups: list[Group]) -> list[Event]:
+        """Find the rows whose block is finished; they go on to their next one, or end."""
+        events: list[Event] = []
+        finished: list[tuple[Group, list[Row]]] = []
+        for group in groups:
+            try:
+                finished.append((group, [group.rows[index] for index in group.settle()]))
+            except PlannerError as error:
+                events += self._fail(group, error)
+        rows = [row for _, mine in finished for row in mine]
+        if not rows:
+            return events
+        errors = broken(self.unchecked)
+        self.unchecked.clear()
+        failed = [row for row in rows_of(groups) if row.draw in errors]
+        events += [Failed(row.number, errors[row.draw]) for row in failed]
+        tokens = self.canvas.tokens[send(torch.tensor([row.lines[0] for row in rows]), self.canvas.device)].cpu()
+        leaving = list(failed)
+        for row, line in zip(rows, tokens, strict=True):
+            if row in failed:
+                continue
+            row.ends.append(row.stop - row.origin)
+            end = row.end
+            written, masked = line[row.origin : end], row.masked[row.origin : end]
+            if self.watch:
+                events.append(BlockDone(row.number, written, masked))
+            if end >= row.limit or row.answers.stopped(written, masked) or not row.advance():
+                events.append(self._decoded(row, line))
+                leaving.append(row)
+        self._leave(leaving)
+        for group, mine in finished:
+            if again := [row for row in mine if row not in leaving]:
+                group.begin(again)
+        return events
+
+    def _decoded(self, row: Row, tokens: Tensor) -> Decoded:
+        """A finished row, whose tokens are `[W]` on the host."""
+        line, here = row.lines[0], slice(row.origin, row.end)
+        return Decoded(
+            row=row.number,
+            tokens=tokens[here],
+            masked=row.masked[here],
+            step=self.canvas.step[line, here].to("cpu", copy=True),
+            confidence=self.canvas.confidence[line, here].to("cpu", copy=True),
+            entropy=self.canvas.entropy[line, here].to("cpu", copy=True),
+            steps=row.taken,
+            ends=[min(stop, row.end - row.origin) for stop in row.ends],
+        )
+
+    def _fail(self, group: Group, error: Exception) -> list[Event]:
+        """Let all rows of a group go, whose planner broke its contract."""
+        events: list[Event] = [Failed(row.number, error) for row in group.rows]
+        self._leave(list(group.rows))
+        return events
+
+    def _leave(self, rows: list[Row]) -> None:
+        """Free the places of some rows."""
+        for row in sorted(rows, key=lambda row: -row.lines[0]):
+            self.canvas.drop(row)
+        for key, group in list(self.groups.items()):
+            group.keep([index for index, row in enumerate(group.rows) if row not in rows])
+            if not group.rows:
+                del self.groups[key]
+
+
+def _guided(logits: Tensor, groups: list[Group], wanted: list[Wanted]) -> Tensor:
+    """Float `[T, V]` from the logits of what sees the prompt and, behind them, of what does not."""
+    sizes = [len(part.rows) for part in wanted]
+    seeing, *blind = logits.float().split([sum(sizes), *(len(part.blind) for part in wanted)])
+    parts = list(seeing.split(sizes))
+    for number, (group, unseeing) in enumerate(zip(groups, blind, strict=True)):
+        if len(unseeing):
+            given = parts[number]
+            guided = unseeing + (1 + group.settings.cfg_scale) * (given - unseeing)
+            # What is impossible stays so; what only the blind pass rules out is left to the other one.
+            possible = guided.masked_fill(given == -torch.inf, -torch.inf)
+            parts[number] = possible.where(unseeing > -torch.inf, given)
+    return torch.cat(parts)

@@ -1,0 +1,30 @@
+"""Which families of checkpoints are known, and which are known not to work."""
+
+from __future__ import annotations
+
+FAMILIES = {
+    "llada": "LLaDA 8B and 1.5, LLaDA-MoE",
+    "lladamoe": "LLaDA-MoE",
+    "llada2_moe": "LLaDA2.0 and 2.1",
+    "Dream": "Dream and DiffuCoder",
+    "sdar": "SDAR and TraDo",
+    "sdar_moe": "SDAR-MoE",
+    "a2d-llama": "A2D",
+    "a2d-qwen2": "A2D",
+    "a2d-qwen3": "A2D",
+    "Fast_dLLM_Qwen": "Fast-dLLM v2",
+    "nemotron_labs_diffusion": "Nemotron-Labs-Diffusion",
+}
+"""The `model_type` of every family that loads natively, and its name."""
+
+MASK_TOKEN_IDS = {
+    "llada": 126336,
+    "Dream": 151666,
+    "lladamoe": 156895,
+    "llada2_moe": 156895,
+    "sdar": 151669,
+    "sdar_moe": 151669,
+    "Fast_dLLM_Qwen": 151665,
+    "nemotron_labs_diffusion": 100,
+}
+"""For checkpoints that do not name their mask token, by `model_type` of the configuration class."""

@@ -1,0 +1,103 @@
+"""Text that people wrote, as tokens: one archive that a training run reads.
+
+`python -m dus.lab.language.corpus PROSE PAIRS HELD_OUT_PAIRS OUT` takes a folder of text files, one a source, whose
+documents are separated by form feeds, and JSON lines of `question` and `answer` to train on and to measure with. It
+writes `tokenizer/` and `corpus.npz`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dus.lab.training import tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedTokenizerFast
+
+VOCAB_SIZE = 4096
+PIECE = 20_000  # characters: longer documents are cut, so that a held-out part exists of every source
+HELD_OUT_EVERY = 50
+_CALCULATOR = re.compile(r"<<[^>]*>>")
+
+
+def documents(folder: Path) -> tuple[list[str], list[str]]:
+    """The documents of a folder's `*.txt`, to train on and held out: every 50th piece of a source is held out."""
+    train: list[str] = []
+    held: list[str] = []
+    for file in sorted(folder.glob("*.txt")):
+        number = 0
+        for document in file.read_text(encoding="utf-8").split("\f"):
+            for start in range(0, len(document), PIECE):
+                number += 1
+                (held if number % HELD_OUT_EVERY == 0 else train).append(document[start : start + PIECE])
+    return train, held
+
+
+def pairs(file: Path) -> list[tuple[str, str]]:
+    """The (question, answer) pairs of JSON lines, without the calculator's marks that GSM8K has in its answers."""
+    read = (json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    return [(entry["question"].strip(), _CALCULATOR.sub("", entry["answer"]).strip()) for entry in read]
+
+
+def encode_documents(words: PreTrainedTokenizerFast, texts: Sequence[str]) -> np.ndarray:
+    """All documents in one row of uint16, each followed by the end token."""
+    import numpy as np
+
+    encoded = words.backend_tokenizer.encode_batch(list(texts))
+    ids = [np.array([*one.ids, words.eos_token_id], dtype=np.uint16) for one in encoded]
+    return np.concatenate(ids) if ids else np.zeros(0, dtype=np.uint16)
+
+
+def encode_pairs(
+    words: PreTrainedTokenizerFast, several: Iterable[tuple[str, str]], length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs as the chat template writes them: rows uint16 [N, length] that end tokens fill, and the prompts' lengths.
+
+    Pairs whose answer with one end token does not fit into `length` are left out.
+    """
+    import numpy as np
+
+    user, assistant = words.convert_tokens_to_ids([tokenizer.USER, tokenizer.ASSISTANT])
+    encode = words.backend_tokenizer.encode
+    rows, prompts = [], []
+    for question, answer in several:
+        prompt = [user, *encode(question).ids, assistant]
+        row = prompt + encode(answer).ids
+        if len(row) < length:
+            rows.append(row + [words.eos_token_id] * (length - len(row)))
+            prompts.append(len(prompt))
+    return np.array(rows, dtype=np.uint16).reshape(-1, length), np.array(prompts, dtype=np.int32)
+
+
+def write(prose: Path, train_pairs: Path, held_pairs: Path, out: Path, *, length: int = 256) -> dict[str, int]:
+    """Learns the tokenizer, writes `tokenizer/` and `corpus.npz` into `out`, and says how much of what there is."""
+    import numpy as np
+
+    train, held = documents(prose)
+    answered, asked = pairs(train_pairs), pairs(held_pairs)
+    words = tokenizer.learn([*train, *(f"{question}\n{answer}" for question, answer in answered)], VOCAB_SIZE)
+    out.mkdir(parents=True, exist_ok=True)
+    words.save_pretrained(out / "tokenizer")
+    rows, prompts = encode_pairs(words, answered, length)
+    held_rows, held_prompts = encode_pairs(words, asked, length)
+    arrays: dict[str, Any] = {
+        "text": encode_documents(words, train),
+        "held_text": encode_documents(words, held),
+        "pairs": rows,
+        "prompts": prompts,
+        "held_pairs": held_rows,
+        "held_prompts": held_prompts,
+    }
+    np.savez_compressed(out / "corpus.npz", **arrays)
+    sizes = {name: len(array) for name, array in arrays.items()}
+    return {**sizes, "pairs_left_out": len(answered) - len(rows), "vocabulary": len(words)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(write(*map(Path, sys.argv[1:5]))))  # noqa: T201

