@@ -7,7 +7,7 @@ demo: .venv/installed
 	$(BIN)/dus demo
 
 test: .venv/installed lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 	$(BIN)/dus train --check
 
 fuzz: .venv/installed  # 8,000 inputs a test, above 100,000 in all
