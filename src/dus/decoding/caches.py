@@ -49,10 +49,12 @@ class KeyValuePool(Cache):
         part = states[: len(layout.counts)]
         if layout.rows is not None:
             part[layout.rows, :, layout.columns] = new[0].transpose(0, 1)
-        elif layout.columns.dim() == 1:
-            part.index_copy_(2, layout.columns, new)
         else:
-            part.scatter_(2, layout.columns[:, None, :, None].expand_as(new), new)
+            columns = layout.columns.to(states.device)  # layers may be on several devices
+            if columns.dim() == 1:
+                part.index_copy_(2, columns, new)
+            else:
+                part.scatter_(2, columns[:, None, :, None].expand_as(new), new)
         return part[:, :, : layout.width]
 
     def move(self, source: int, target: int) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
-from transformers.utils import is_accelerate_available, logging
+from transformers.utils import is_accelerate_available
 
+from dus.denoisers.arguments import is_placed, one_dtype, parted, place_of, type_of
 from dus.denoisers.attention import choose_attention
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.compiled import compile_forward
@@ -24,9 +24,9 @@ from dus.denoisers.model import MaskedLM
 from dus.denoisers.native import NativeLM
 from dus.denoisers.packed import pack
 from dus.denoisers.quantized import quantization
+from dus.denoisers.quiet import quiet_loading
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
-_PLACING = {"device_map", "quantization_config", "tp_plan", "tp_size", "distributed_config"}
 _LARGE = 1 << 30  # bytes of weights from which on loading takes long enough for a progress bar
 
 
@@ -54,7 +54,7 @@ def load(
             the Hugging Face hub.
         dtype: "auto" is the checkpoint's own on a GPU, and on a CPU bfloat16 where the processor computes in it,
             else float32. Or a torch dtype, or its name.
-        device: "auto" is the GPU if there is one. Without effect where `model_kwargs` place the model.
+        device: "auto" is the GPU if there is one. `device_map` is said in its place, not beside it.
         revision: branch, tag or commit of a hub id.
         trust_remote_code: run the model code that comes with the checkpoint, for families not known here. Its
             logits row i must predict token i.
@@ -67,30 +67,30 @@ def load(
         compile: have torch generate code for the forward, which takes its time at the first calls; a text is a mode of
             `torch.compile`, such as "reduce-overhead". Meant for a GPU, where launching kernels one by one costs more
             than small steps do. See `dus.denoisers.compiled`.
-        model_kwargs: passed to `from_pretrained`: `quantization_config`, `device_map`, `tp_plan`,
-            `attn_implementation`, …
+        model_kwargs: of the hub's client `token`, `cache_dir`, `local_files_only`, `subfolder`, `force_download` and
+            `proxies`; of transformers' `from_pretrained` `attn_implementation`, `quantization_config`, `device_map`
+            (several devices and "disk" too), `max_memory`, `tp_plan`, `variant`, … (`dus.denoisers.arguments`); and
+            `torch_dtype`, the older name of `dtype`.
 
     Raises:
         DenoiserError: what is missing, damaged, unknown or unsupported, in one sentence. A model with a weight
             that the checkpoint lacks is never returned.
     """
-    folder = checkpoint_folder(path_or_hub_id, revision, code=trust_remote_code)
+    dtype = one_dtype(dtype, model_kwargs.pop("torch_dtype", None))
+    hub, passed = parted(model_kwargs)
+    folder = checkpoint_folder(path_or_hub_id, revision, trust_remote_code, **hub)
     config = read_config(folder)
     progress = check_weights(folder) >= _LARGE
     native = config["model_type"] in FAMILIES
     trusted = trust_remote_code and not native
     auto = AutoModelForMaskedLM if native else _auto_class(config, trusted)
-    target = place_of(model_kwargs.get("device_map") or device)
-    placed = bool(_PLACING & model_kwargs.keys())
-    if target.type != "cpu" and not placed and is_accelerate_available():
-        model_kwargs["device_map"] = target  # straight there, without a copy in the main memory
-        placed = True
+    target, placed = _placement(device, passed)
     if quantize is not None:
-        if "quantization_config" in model_kwargs:
+        if "quantization_config" in passed:
             raise DenoiserError("quantize and quantization_config say the same twice: leave one out.")
-        model_kwargs["quantization_config"] = quantization(quantize)
-    with _quiet(progress):
-        model = _model(auto, folder, native, dtype=type_of(dtype, target), trust_remote_code=trusted, **model_kwargs)
+        passed["quantization_config"] = quantization(quantize)
+    with quiet_loading(progress):
+        model = _model(auto, folder, native, dtype=type_of(dtype, target), trust_remote_code=trusted, **passed)
         tokenizer = _tokenizer(folder, trusted)
     if not placed:
         model.to(target)
@@ -98,6 +98,18 @@ def load(
         _set_block_length(model, block_length)
     denoiser = (NativeLM if native else MaskedLM)(model, tokenizer, mask_token_id=mask_token_id)
     return prepared(denoiser, compile)
+
+
+def _placement(device: str | torch.device, passed: dict[str, Any]) -> tuple[torch.device, bool]:
+    """Where the model computes, and whether `from_pretrained`, told so in `passed`, puts it there."""
+    mapped = passed.get("device_map")
+    if mapped is not None and device != "auto":
+        raise DenoiserError(f"device={str(device)!r} and device_map say the same twice: leave one out.")
+    target, placed = place_of(device if mapped is None else mapped), is_placed(passed)
+    if target.type != "cpu" and not placed and is_accelerate_available():
+        passed["device_map"] = target  # straight there, without a copy in the main memory
+        placed = True
+    return target, placed
 
 
 def prepared(denoiser: MaskedLM, compile: bool | str) -> MaskedLM:
@@ -143,47 +155,6 @@ def _auto_class(config: dict[str, Any], trusted: bool) -> Any:
     )
 
 
-def place_of(place: Any) -> torch.device:
-    """The device that a `device` or a `device_map` comes down to; the first GPU where that is left open."""
-    available = torch.accelerator.current_accelerator(check_available=True)
-    if isinstance(place, dict) or place in ("auto", "balanced", "balanced_low_0", "sequential"):
-        return available or torch.device("cpu")
-    try:
-        device = torch.device(place)
-    except (RuntimeError, TypeError):
-        raise DenoiserError(f"{place!r} is not a device: say 'auto', 'cpu', 'cuda' or 'cuda:1'.") from None
-    if device.type != "cpu" and (available is None or available.type != device.type):
-        raise DenoiserError(f"There is no device {place} here: {available or 'cpu'} is what torch sees.")
-    return device
-
-
-def type_of(dtype: str | torch.dtype, target: torch.device) -> str | torch.dtype:
-    """What `from_pretrained` is to be told; "auto" there is the checkpoint's own."""
-    if dtype == "auto":
-        if target.type != "cpu":
-            return "auto"
-        return torch.bfloat16 if _computes_bfloat16() else torch.float32
-    named = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(named, torch.dtype) or not named.is_floating_point:
-        raise DenoiserError(f"{dtype!r} is not a floating type: say 'auto', 'bfloat16', 'float16' or 'float32'.")
-    return named
-
-
-def type_name(dtype: str | torch.dtype, target: torch.device, folder: Path) -> str:
-    """The name of the type that `dtype` comes down to; "auto" stays where the checkpoint's config.json names none."""
-    found: object = type_of(dtype, target)
-    if found == "auto":
-        config = read_config(folder)
-        found = config.get("dtype") or config.get("torch_dtype")
-    return str(found).removeprefix("torch.") if isinstance(found, str | torch.dtype) else "auto"
-
-
-def _computes_bfloat16() -> bool:
-    """Whether the processor has bfloat16 instructions; with emulated ones float32 is faster."""
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
 def _model(auto: Any, folder: Path, native: bool, **kwargs: Any) -> Any:
     """The transformers model in evaluation mode, every weight of it from the checkpoint."""
     try:
@@ -226,18 +197,3 @@ def _some(weights: Iterable[str]) -> str:
     listed = sorted(weights)
     more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
     return ", ".join(listed[:3]) + more
-
-
-@contextmanager
-def _quiet(progress: bool) -> Iterator[None]:
-    """Transformers without its warnings, which the errors here repeat, and without a progress bar for a blink."""
-    verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    if not progress:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if shown:
-            logging.enable_progress_bar()

@@ -49,8 +49,9 @@ class MaskedLM(Denoiser):
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]
-        """The device that canvases belong on."""
-        return self.model.device
+        """The device that canvases belong on: where the model has several, the one that its forward begins on."""
+        placed = getattr(getattr(self.model, "_hf_hook", None), "execution_device", None)
+        return self.model.device if placed is None else torch.device(placed)
 
     @property
     def body(self) -> nn.Module:
@@ -67,7 +68,7 @@ class MaskedLM(Denoiser):
 
         A layer's activations make room for the next one's. Here the logits of all positions come on top.
         """
-        return 0, length * (activation_width(self.model.config) + self.vocab_size) * self.dtype.itemsize
+        return 0, length * (activation_width(self.model) + self.vocab_size) * self.dtype.itemsize
 
     @torch.no_grad()
     def logits(
@@ -97,10 +98,15 @@ class MaskedLM(Denoiser):
         return logits
 
 
-def activation_width(config: Any) -> int:
-    """Numbers that a transformer's layer holds for a token at its widest point, which is in its mlp."""
-    width: int = config.hidden_size
-    inner: int = getattr(config, "intermediate_size", None) or 4 * width
+def activation_width(model: Any) -> int:
+    """Numbers that a transformer's layer holds for a token at its widest point, which is in its mlp.
+
+    A configuration that names no `hidden_size` leaves it to the matrices, whose smaller side is at most that.
+    """
+    width: int | None = getattr(model.config, "hidden_size", None)
+    if width is None:
+        width = max((min(weight.shape) for weight in model.parameters() if weight.dim() == 2), default=0)
+    inner: int = getattr(model.config, "intermediate_size", None) or 4 * width
     return 5 * width + 4 * inner
 
 

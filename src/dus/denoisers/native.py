@@ -36,14 +36,19 @@ class NativeLM(MaskedLM):
     @property
     def ragged(self) -> bool:  # type: ignore[override]
         """Whether the attention implementation can take other numbers of columns in one row than in the next."""
-        return self.model.config._attn_implementation in attention.RAGGED
+        return self.model.config._attn_implementation in attention.RAGGED and not self._split
+
+    @property
+    def _split(self) -> bool:
+        """Whether layers are on several devices, where what attention is told has to be moved from one to the next."""
+        return len(set(map(str, getattr(self.model, "hf_device_map", {}).values()))) > 1
 
     def row_bytes(self, length: int, *, cached: bool) -> tuple[int, int]:
         """As for any masked LM, but keys and values of all layers stay where they are cached, and few logits come."""
         config = self.model.config
         head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         states = 2 * config.num_hidden_layers * config.num_key_value_heads * head if cached else 0
-        return length * states * self.dtype.itemsize, length * activation_width(config) * self.dtype.itemsize
+        return length * states * self.dtype.itemsize, length * activation_width(self.model) * self.dtype.itemsize
 
     @torch.no_grad()
     def logits(
@@ -71,7 +76,11 @@ class NativeLM(MaskedLM):
             attention_mask=self._mask(attention_mask, positions),
             use_cache=False,
         ).last_hidden_state
-        return self.model.lm_head(take(hidden, self._predicting(read, first)))
+        return self._head(take(hidden.to(canvas.device), self._predicting(read, first)))
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        """Logits of hidden rows, where these are; the head may have its own device."""
+        return self.model.lm_head(hidden).to(hidden.device)
 
     def _cached(self, canvas: Tensor, read: Read, cache: KeyValueCache) -> Tensor:
         """The logits where a cache says what is computed."""
@@ -92,7 +101,7 @@ class NativeLM(MaskedLM):
         predicting = self._predicting(read, None)
         rows = torch.arange(len(canvas), device=canvas.device)[:, None]
         where = predicting if isinstance(predicting, tuple) else (rows, torch.atleast_2d(predicting))
-        return self.model.lm_head(hidden.flatten(0, 1)[layout.find(*where)])
+        return self._head(hidden.to(canvas.device).flatten(0, 1)[layout.find(*where)])
 
     def _check_attention(self, *, padded: bool) -> None:
         """Flex attention has masks of its own; flash attention cuts a mask of the whole width to what is computed."""

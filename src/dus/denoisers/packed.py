@@ -98,7 +98,7 @@ def pack(model: nn.Module) -> None:
     held = Counter(id(weight) for module in model.modules() for weight in module._parameters.values())
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if type(child) is nn.Linear and _plain(child.weight) and child.weight.dtype in dtypes:
+            if type(child) is nn.Linear and _plain(child) and child.weight.dtype in dtypes:
                 setattr(module, name, PackedLinear(child, tied=held[id(child.weight)] > 1))
 
 
@@ -108,8 +108,10 @@ def weights(model: nn.Module) -> list[Tensor]:
     return [*model.parameters(), *packed]
 
 
-def _plain(weight: Tensor) -> bool:
-    return type(weight) is nn.Parameter and weight.device.type == "cpu"
+def _plain(linear: nn.Linear) -> bool:
+    """Whether the weight is an ordinary one on a CPU, and accelerate does not bring it there for each call."""
+    on_cpu = linear.weight.device.type == "cpu" and not hasattr(linear, "_hf_hook")
+    return on_cpu and type(linear.weight) is nn.Parameter
 
 
 def _packable() -> tuple[torch.dtype, ...]:
