@@ -34,7 +34,7 @@ _INSTEAD = {
 }
 _OWN = (
     *("dtype", "torch_dtype", "device", "revision", "trust_remote_code", "mask_token_id", "block_length"),
-    *("quantize", "compile"),
+    *("adapter", "quantize", "pack", "compile"),
 )
 _PLACED = ("device_map", "quantization_config", "tp_plan", "tp_size", "distributed_config")
 _ACROSS = ("auto", "balanced", "balanced_low_0", "sequential")

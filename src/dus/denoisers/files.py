@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -156,3 +156,10 @@ def check_weights(folder: Path) -> int:
         f"convert it once with safetensors.torch.save_file(torch.load({pickles[0]!r}, weights_only=True), "
         "'model.safetensors', metadata={'format': 'pt'})."
     )
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few of many names, for a sentence."""
+    listed = sorted(names)
+    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
+    return ", ".join(listed[:3]) + more

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,16 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, 
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import is_accelerate_available
 
+from dus.denoisers import adapters, packed
 from dus.denoisers.arguments import is_placed, one_dtype, parted, place_of, type_of
 from dus.denoisers.attention import choose_attention
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.compiled import compile_forward
-from dus.denoisers.files import check_weights, checkpoint_folder, read_config
+from dus.denoisers.files import check_weights, checkpoint_folder, read_config, some
 from dus.denoisers.known import FAMILIES
 from dus.denoisers.model import MaskedLM
 from dus.denoisers.native import NativeLM
-from dus.denoisers.packed import pack
-from dus.denoisers.quantized import quantization
+from dus.denoisers.quantized import quantization, quantize_body
 from dus.denoisers.quiet import quiet_loading
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
@@ -39,7 +38,9 @@ def load(
     trust_remote_code: bool = False,
     mask_token_id: int | None = None,
     block_length: int | None = None,
+    adapter: str | os.PathLike[str] | None = None,
     quantize: str | None = None,
+    pack: bool = True,
     compile: bool | str = False,
     **model_kwargs: Any,
 ) -> MaskedLM:
@@ -51,7 +52,7 @@ def load(
 
     Args:
         path_or_hub_id: a folder, which is never looked up in the network; the name of a bundled model; or a model id of
-            the Hugging Face hub.
+            the Hugging Face hub. An adapter loads with the model that it names.
         dtype: "auto" is the checkpoint's own on a GPU, and on a CPU bfloat16 where the processor computes in it,
             else float32. Or a torch dtype, or its name.
         device: "auto" is the GPU if there is one. `device_map` is said in its place, not beside it.
@@ -62,8 +63,11 @@ def load(
         block_length: how many tokens a block of the attention mask has, for families whose attention is block-causal
             and checkpoints that do not say it. (How many tokens are decoded together is an argument of
             `dus.generate`.)
+        adapter: folder or hub id of a LoRA adapter, which is merged into the weights; `dus.denoisers.adapters`.
         quantize: "int8" keeps the weights of linear layers in eight bits, by torchao: less memory, almost the same
             logits; see `dus.denoisers.quantized`.
+        pack: whether the weights of linear layers are laid out anew on a CPU, for inference; False gives plain layers,
+            to be trained or adapted.
         compile: have torch generate code for the forward, which takes its time at the first calls; a text is a mode of
             `torch.compile`, such as "reduce-overhead". Meant for a GPU, where launching kernels one by one costs more
             than small steps do. See `dus.denoisers.compiled`.
@@ -79,25 +83,41 @@ def load(
     dtype = one_dtype(dtype, model_kwargs.pop("torch_dtype", None))
     hub, passed = parted(model_kwargs)
     folder = checkpoint_folder(path_or_hub_id, revision, trust_remote_code, **hub)
+    folder, lora = _with_adapter(folder, adapter, trust_remote_code, hub)
     config = read_config(folder)
     progress = check_weights(folder) >= _LARGE
     native = config["model_type"] in FAMILIES
     trusted = trust_remote_code and not native
     auto = AutoModelForMaskedLM if native else _auto_class(config, trusted)
     target, placed = _placement(device, passed)
-    if quantize is not None:
-        if "quantization_config" in passed:
-            raise DenoiserError("quantize and quantization_config say the same twice: leave one out.")
+    if quantize is not None and "quantization_config" in passed:
+        raise DenoiserError("quantize and quantization_config say the same twice: leave one out.")
+    if quantize is not None and lora is None:
         passed["quantization_config"] = quantization(quantize)
     with quiet_loading(progress):
         model = _model(auto, folder, native, dtype=type_of(dtype, target), trust_remote_code=trusted, **passed)
-        tokenizer = _tokenizer(folder, trusted)
+        tokenizer = _tokenizer(folder, lora, trusted)
+        if lora is not None:
+            model = adapters.merge(model, lora)
+            if quantize is not None:
+                quantize_body(model, quantize)
     if not placed:
         model.to(target)
     if block_length is not None:
         _set_block_length(model, block_length)
     denoiser = (NativeLM if native else MaskedLM)(model, tokenizer, mask_token_id=mask_token_id)
-    return prepared(denoiser, compile)
+    return prepared(denoiser, compile, pack=pack)
+
+
+def _with_adapter(folder: Path, adapter: Any, code: bool, hub: dict[str, Any]) -> tuple[Path, Path | None]:
+    """The folder of a model, and that of its adapter; a folder that is an adapter names its model."""
+    reached = {name: hub[name] for name in ("token", "cache_dir", "local_files_only", "proxies") if name in hub}
+    if adapters.is_adapter(folder):
+        if adapter is not None:
+            raise DenoiserError(f"{folder} is an adapter itself: name a model beside adapter={str(adapter)!r}.")
+        base, revision = adapters.base_of(folder)
+        return checkpoint_folder(base, revision, code, **reached), folder
+    return folder, None if adapter is None else checkpoint_folder(adapter, **reached)
 
 
 def _placement(device: str | torch.device, passed: dict[str, Any]) -> tuple[torch.device, bool]:
@@ -112,15 +132,16 @@ def _placement(device: str | torch.device, passed: dict[str, Any]) -> tuple[torc
     return target, placed
 
 
-def prepared(denoiser: MaskedLM, compile: bool | str) -> MaskedLM:
+def prepared(denoiser: MaskedLM, compile: bool | str, *, pack: bool = True) -> MaskedLM:
     """The same denoiser, made fast: weights packed and attention chosen on a CPU, the forward compiled if asked for.
 
     Args:
         denoiser: changed in place.
-        compile: as for `load`.
+        compile, pack: as for `load`.
     """
     if isinstance(denoiser, NativeLM):
-        pack(denoiser.model)
+        if pack:
+            packed.pack(denoiser.model)
         choose_attention(denoiser.model)
     if compile:
         compile_forward(denoiser.body, "default" if compile is True else compile)
@@ -173,27 +194,21 @@ def _model(auto: Any, folder: Path, native: bool, **kwargs: Any) -> Any:
     except (OSError, RuntimeError, ValueError, TypeError, ImportError, StrictDataclassError) as error:
         raise DenoiserError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
     if misfits := [f"{name} {list(got)} for {list(want)}" for name, got, want in report["mismatched_keys"]]:
-        raise DenoiserError(f"The weights in {folder} do not fit its config.json: {_some(misfits)}.")
+        raise DenoiserError(f"The weights in {folder} do not fit its config.json: {some(misfits)}.")
     if missing := report["missing_keys"]:
-        raise DenoiserError(f"The weights in {folder} lack {_some(missing)}.")
+        raise DenoiserError(f"The weights in {folder} lack {some(missing)}.")
     # Heads for another task are common around a BERT, and do no harm; a known family has no spare weights.
     if native and (unexpected := report["unexpected_keys"]):
-        raise DenoiserError(f"The weights in {folder} hold {_some(unexpected)}, which the model has no place for.")
+        raise DenoiserError(f"The weights in {folder} hold {some(unexpected)}, which the model has no place for.")
     return model.eval()
 
 
-def _tokenizer(folder: Path, trusted: bool) -> Any:
-    """The folder's tokenizer, or None where it has none."""
-    if not any((folder / name).exists() for name in _TOKENIZERS):
+def _tokenizer(folder: Path, adapter: Path | None, trusted: bool) -> Any:
+    """The adapter's tokenizer, else the model's, or None where there is none."""
+    having = [each for each in (adapter, folder) if each and any((each / name).exists() for name in _TOKENIZERS)]
+    if not having:
         return None
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
+        return AutoTokenizer.from_pretrained(having[0], local_files_only=True, trust_remote_code=trusted)
     except Exception as error:  # the tokenizers library raises plain Exception on a broken file
-        raise DenoiserError(f"The tokenizer in {folder} cannot be loaded: {error}.") from error
-
-
-def _some(weights: Iterable[str]) -> str:
-    """The first few of many weights."""
-    listed = sorted(weights)
-    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
-    return ", ".join(listed[:3]) + more
+        raise DenoiserError(f"The tokenizer in {having[0]} cannot be loaded: {error}.") from error

@@ -23,23 +23,23 @@ class MaskedLM(Denoiser):
     have to be shifted in a different way for each.
 
     Args:
-        model: a transformers model.
+        model: a transformers model, or a PEFT model around one, whose adapters stay where they are.
         tokenizer: its tokenizer, or None.
         mask_token_id: where neither the configuration nor the tokenizer names it.
 
     Attributes:
-        model, tokenizer: as given.
+        model, tokenizer: as given; of a PEFT model the transformers model, with the adapters in its layers.
         mask_token_id, vocab_size: as in `Denoiser`.
         eos_token_ids: every token that ends a text or a turn, ascending.
         max_length: the longest canvas, in tokens; None if the configuration does not say.
         shift: by how many positions a token's logits row precedes it inside the model; 1 for Dream, else 0.
 
     Raises:
-        DenoiserError: no mask token is known, or it is not in the vocabulary.
+        DenoiserError: no mask token is known, or it is not in the vocabulary; or a PEFT model adapts its input.
     """
 
     def __init__(self, model: Any, tokenizer: Any = None, *, mask_token_id: int | None = None) -> None:
-        self.model = model
+        self.model = model = _inside(model)
         self.tokenizer = tokenizer
         self.shift: int = getattr(model, "shift", 0)
         self.vocab_size: int = model.config.vocab_size
@@ -96,6 +96,16 @@ class MaskedLM(Denoiser):
         if not isinstance(logits, Tensor) or logits.shape[:2] != canvas.shape:
             raise DenoiserError(f"{type(self.model).__name__} returns no logits row for each token: no masked LM.")
         return logits
+
+
+def _inside(model: Any) -> Any:
+    """The transformers model, out of a PEFT model around it."""
+    if not hasattr(model, "get_base_model"):
+        return model
+    if model.active_peft_config.is_prompt_learning:
+        kind = model.active_peft_config.peft_type.value
+        raise DenoiserError(f"{kind} adapts a model's input and not its layers, which is not supported: LoRA is.")
+    return model.get_base_model()
 
 
 def activation_width(model: Any) -> int:

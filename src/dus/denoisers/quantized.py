@@ -37,6 +37,18 @@ def quantization(name: str) -> TorchAoConfig:
     return TorchAoConfig(Int8WeightOnlyConfig(set_inductor_config=False))
 
 
+def quantize_body(model: Any, name: str) -> None:
+    """Quantize a loaded model in place as `quantization` does while one loads: all but its vocabulary projection.
+
+    Raises:
+        DenoiserError: as `quantization`.
+    """
+    how = quantization(name).quant_type
+    from torchao.quantization import quantize_
+
+    quantize_(model.base_model, how)
+
+
 def weight_bytes(model: nn.Module) -> int:
     """Bytes that the weights of a model take as they are held; tied ones count once."""
     return sum(_held(held) for held in [*weights(model), *model.buffers()])
