@@ -22,7 +22,7 @@ from dus.denoisers.files import check_weights, checkpoint_folder, read_config, s
 from dus.denoisers.known import FAMILIES
 from dus.denoisers.model import MaskedLM
 from dus.denoisers.native import NativeLM
-from dus.denoisers.quantized import quantization, quantize_body
+from dus.denoisers.quantized import check_quantized, quantization, quantize_body
 from dus.denoisers.quiet import quiet_loading
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
@@ -85,6 +85,7 @@ def load(
     folder = checkpoint_folder(path_or_hub_id, revision, trust_remote_code, **hub)
     folder, lora = _with_adapter(folder, adapter, trust_remote_code, hub)
     config = read_config(folder)
+    check_quantized(config, folder)
     progress = check_weights(folder) >= _LARGE
     native = config["model_type"] in FAMILIES
     trusted = trust_remote_code and not native
@@ -200,7 +201,13 @@ def _model(auto: Any, folder: Path, native: bool, **kwargs: Any) -> Any:
     # Heads for another task are common around a BERT, and do no harm; a known family has no spare weights.
     if native and (unexpected := report["unexpected_keys"]):
         raise DenoiserError(f"The weights in {folder} hold {some(unexpected)}, which the model has no place for.")
-    return model.eval()
+    model.eval()
+    if (
+        model._forward_pre_hooks
+    ):  # a quantizer that unpacks weights when the whole model is first called: only parts are
+        with torch.no_grad():
+            model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device))
+    return model
 
 
 def _tokenizer(folder: Path, adapter: Path | None, trusted: bool) -> Any:
