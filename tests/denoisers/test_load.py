@@ -259,6 +259,11 @@ def test_code_that_a_checkpoint_brings(tmp_path, auto):
     assert type(denoiser) is MaskedLM
     assert (denoiser.mask_token_id, denoiser.vocab_size, denoiser.max_length) == (3, 16, None)
     check_rows_are_independent(denoiser)
+    shifted = load(tmp_path, trust_remote_code=True, dtype="float32", device="cpu", shift=1)
+    canvas, read = torch.arange(8)[None], torch.arange(8)
+    moved = denoiser.logits(canvas, read=(read - 1).clamp_min(0))
+    assert torch.equal(shifted.logits(canvas, read=read), moved)
+    check_rows_are_independent(shifted)
 
 
 def test_the_authors_code_stays_loadable_beside_ours(folder):

@@ -34,6 +34,7 @@ _INSTEAD = {
 }
 _OWN = (
     *("dtype", "torch_dtype", "device", "revision", "trust_remote_code", "mask_token_id", "block_length"),
+    "shift",
     *("adapter", "quantize", "pack", "compile"),
 )
 _PLACED = ("device_map", "quantization_config", "tp_plan", "tp_size", "distributed_config")

@@ -28,3 +28,6 @@ MASK_TOKEN_IDS = {
     "nemotron_labs_diffusion": 100,
 }
 """For checkpoints that do not name their mask token, by `model_type` of the configuration class."""
+
+SHIFTED = ("Dream", "Fast_dLLM_Qwen")
+"""The `model_type` of families whose row i predicts the token at i + 1, as in the published code."""

@@ -38,6 +38,7 @@ def load(
     trust_remote_code: bool = False,
     mask_token_id: int | None = None,
     block_length: int | None = None,
+    shift: int | None = None,
     adapter: str | os.PathLike[str] | None = None,
     quantize: str | None = None,
     pack: bool = True,
@@ -57,12 +58,14 @@ def load(
             else float32. Or a torch dtype, or its name.
         device: "auto" is the GPU if there is one. `device_map` is said in its place, not beside it.
         revision: branch, tag or commit of a hub id.
-        trust_remote_code: run the model code that comes with the checkpoint, for families not known here. Its
-            logits row i must predict token i.
+        trust_remote_code: run the model code that comes with the checkpoint, for families not known here.
         mask_token_id: for checkpoints that do not name their mask token.
         block_length: how many tokens a block of the attention mask has, for families whose attention is block-causal
             and checkpoints that do not say it. (How many tokens are decoded together is an argument of
             `dus.generate`.)
+        shift: how many positions before a token the row stands that predicts it, for models that bring their own code:
+            0, or 1 where row i predicts token i + 1, as in models made of autoregressive ones. Families known here
+            have theirs.
         adapter: folder or hub id of a LoRA adapter, which is merged into the weights; `dus.denoisers.adapters`.
         quantize: "int8" keeps the weights of linear layers in eight bits, by torchao: less memory, almost the same
             logits; see `dus.denoisers.quantized`.
@@ -106,7 +109,7 @@ def load(
         model.to(target)
     if block_length is not None:
         _set_block_length(model, block_length)
-    denoiser = (NativeLM if native else MaskedLM)(model, tokenizer, mask_token_id=mask_token_id)
+    denoiser = (NativeLM if native else MaskedLM)(model, tokenizer, mask_token_id=mask_token_id, shift=shift)
     return prepared(denoiser, compile, pack=pack)
 
 

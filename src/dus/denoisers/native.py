@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dus.denoisers import attention
 from dus.denoisers.base import DenoiserError, KeyValueCache, Read
-from dus.denoisers.columns import Layout, first_real, take
+from dus.denoisers.columns import Layout, first_real, predicting, take
 from dus.denoisers.model import MaskedLM, activation_width
 
 
@@ -23,8 +23,12 @@ class NativeLM(MaskedLM):
     stand behind the block that is decoded.
     """
 
-    def __init__(self, model: Any, tokenizer: Any = None, *, mask_token_id: int | None = None) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, mask_token_id: int | None = None, shift: int | None = None
+    ) -> None:
         super().__init__(model, tokenizer, mask_token_id=mask_token_id)
+        if shift not in (None, self.shift):
+            raise DenoiserError(f"shift={shift!r} is not {type(self.model).__name__}'s, which is {self.shift}.")
         self.block_length = getattr(model.config, "block_length", None)
         self._causal_context: bool = getattr(model, "causal_context", False)
 
@@ -76,7 +80,7 @@ class NativeLM(MaskedLM):
             attention_mask=self._mask(attention_mask, positions),
             use_cache=False,
         ).last_hidden_state
-        return self._head(take(hidden.to(canvas.device), self._predicting(read, first)))
+        return self._head(take(hidden.to(canvas.device), predicting(read, self.shift, first)))
 
     def _head(self, hidden: Tensor) -> Tensor:
         """Logits of hidden rows, where these are; the head may have its own device."""
@@ -98,9 +102,9 @@ class NativeLM(MaskedLM):
             use_cache=False,
             **({"ragged": attention.Ragged.of(layout, self.block_length, self._causal_context)} if ragged else {}),
         ).last_hidden_state
-        predicting = self._predicting(read, None)
+        before = predicting(read, self.shift)
         rows = torch.arange(len(canvas), device=canvas.device)[:, None]
-        where = predicting if isinstance(predicting, tuple) else (rows, torch.atleast_2d(predicting))
+        where = before if isinstance(before, tuple) else (rows, torch.atleast_2d(before))
         return self._head(hidden.to(canvas.device).flatten(0, 1)[layout.find(*where)])
 
     def _check_attention(self, *, padded: bool) -> None:
@@ -110,16 +114,6 @@ class NativeLM(MaskedLM):
             beside = " for prompts of different lengths" if "flash" in kind and padded else ""
             what = "cache" if self.block_length is None else "block-causal mask"
             raise DenoiserError(f"{kind} takes no {what}{beside}: load with attn_implementation='sdpa'.")
-
-    def _predicting(self, read: Read, first: Tensor | None) -> Read:
-        """The canvas columns whose hidden rows predict the tokens at `read`; the first token is its own row's."""
-        if self.shift == 0:
-            return read
-        if isinstance(read, tuple):
-            rows, columns = read
-            return rows, (columns - self.shift).maximum(torch.zeros_like(columns) if first is None else first[rows, 0])
-        before = read - self.shift
-        return before.clamp_min(0) if first is None else before.maximum(first)
 
     def _mask(self, attention_mask: Tensor | None, positions: Tensor) -> Tensor | None:
         """The mask of a forward over the whole canvas, in the form that the attention implementation takes.
