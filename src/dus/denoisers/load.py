@@ -19,13 +19,15 @@ from dus.denoisers.attention import choose_attention
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.compiled import compile_forward
 from dus.denoisers.files import check_weights, checkpoint_folder, read_config, some
-from dus.denoisers.known import FAMILIES
+from dus.denoisers.known import FAMILIES, UNSUPPORTED
 from dus.denoisers.model import MaskedLM
 from dus.denoisers.native import NativeLM
 from dus.denoisers.quantized import check_quantized, quantization, quantize_body
 from dus.denoisers.quiet import quiet_loading
+from dus.denoisers.remote import check_attention, explained
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
+_EXPECTED = (OSError, RuntimeError, ValueError, TypeError, ImportError, StrictDataclassError)
 _LARGE = 1 << 30  # bytes of weights from which on loading takes long enough for a progress bar
 
 
@@ -99,7 +101,7 @@ def load(
     if quantize is not None and lora is None:
         passed["quantization_config"] = quantization(quantize)
     with quiet_loading(progress):
-        model = _model(auto, folder, native, dtype=type_of(dtype, target), trust_remote_code=trusted, **passed)
+        model = _model(auto, folder, config, dtype=type_of(dtype, target), trust_remote_code=trusted, **passed)
         tokenizer = _tokenizer(folder, lora, trusted)
         if lora is not None:
             model = adapters.merge(model, lora)
@@ -110,6 +112,8 @@ def load(
     if block_length is not None:
         _set_block_length(model, block_length)
     denoiser = (NativeLM if native else MaskedLM)(model, tokenizer, mask_token_id=mask_token_id, shift=shift)
+    if not native:
+        check_attention(denoiser, folder, config)
     return prepared(denoiser, compile, pack=pack)
 
 
@@ -166,6 +170,8 @@ def _set_block_length(model: Any, block_length: int) -> None:
 
 def _auto_class(config: dict[str, Any], trusted: bool) -> Any:
     """The auto class of transformers that loads a family not known here."""
+    if reason := UNSUPPORTED.get(config["model_type"]):
+        raise DenoiserError(f"Models of the model_type {config['model_type']!r} are not supported: {reason}.")
     if trusted:
         auto_map = config.get("auto_map") or {}
         for auto in (AutoModelForMaskedLM, AutoModelForCausalLM, AutoModel):
@@ -180,7 +186,7 @@ def _auto_class(config: dict[str, Any], trusted: bool) -> Any:
     )
 
 
-def _model(auto: Any, folder: Path, native: bool, **kwargs: Any) -> Any:
+def _model(auto: Any, folder: Path, config: dict[str, Any], **kwargs: Any) -> Any:
     """The transformers model in evaluation mode, every weight of it from the checkpoint."""
     try:
         model, report = auto.from_pretrained(
@@ -195,14 +201,18 @@ def _model(auto: Any, folder: Path, native: bool, **kwargs: Any) -> Any:
         raise
     except SafetensorError as error:
         raise DenoiserError(f"A weights file in {folder} is damaged or incomplete: {error}.") from error
-    except (OSError, RuntimeError, ValueError, TypeError, ImportError, StrictDataclassError) as error:
-        raise DenoiserError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
+    except Exception as error:
+        if kwargs["trust_remote_code"] and not isinstance(error, OSError | RuntimeError | ValueError):
+            raise explained(error, folder, config) from error
+        if isinstance(error, _EXPECTED):
+            raise DenoiserError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
+        raise
     if misfits := [f"{name} {list(got)} for {list(want)}" for name, got, want in report["mismatched_keys"]]:
         raise DenoiserError(f"The weights in {folder} do not fit its config.json: {some(misfits)}.")
     if missing := report["missing_keys"]:
         raise DenoiserError(f"The weights in {folder} lack {some(missing)}.")
     # Heads for another task are common around a BERT, and do no harm; a known family has no spare weights.
-    if native and (unexpected := report["unexpected_keys"]):
+    if config["model_type"] in FAMILIES and (unexpected := report["unexpected_keys"]):
         raise DenoiserError(f"The weights in {folder} hold {some(unexpected)}, which the model has no place for.")
     model.eval()
     if (
