@@ -13,6 +13,7 @@ from dus.cli.watch import Watch
 from dus.decoding import Settings
 
 SHORT = ["--max-new-tokens", "12", "--block-length", "8", "--dtype", "float32"]
+DRAWN = ["--temperature", "1", "--seed", "5"]
 RECORD = {"prompt", "answers", "planner", "block_length", "seed"}
 ANSWER = {"text", "nfe", "tpf", "raw_tpf", "tokens", "step"}
 
@@ -34,7 +35,7 @@ def test_answer_goes_to_stdout_and_figures_to_stderr(dus, checkpoint):
 
 
 def test_json_is_one_document(dus, checkpoint):
-    code, out, err = dus("generate", "hello", "--model", checkpoint, *SHORT, "--json", "--seed", "5", "--eos", "ignore")
+    code, out, err = dus("generate", "hello", "--model", checkpoint, *SHORT, "--json", *DRAWN, "--eos", "ignore")
     record = json.loads(out)
     assert (code, err, out.count("\n")) == (0, "", 1)
     assert set(record) == RECORD | {"seconds"}

@@ -61,10 +61,7 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
 
     Raises:
         GenerationError: naming the line; where prompts are too long, the line of the longest one.
-        InputError: naming the line of a conversation that the chat template refuses, as some do with a system's turn.
     """
-    from jinja2 import TemplateError
-
     from dus.decoding import GenerationError
     from dus.decoding.canvas import check_fit
     from dus.decoding.prompts import to_rows as tokenize
@@ -75,10 +72,6 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
             rows += tokenize(model, [prompt.content], chat=chat)  # type: ignore[arg-type]
         except GenerationError as error:
             raise GenerationError(f"{prompt.place}{error}") from None
-        except TemplateError as error:
-            roles = "user" if isinstance(prompt.content, str) else ", ".join(turn["role"] for turn in prompt.content)
-            refused = f"the model's chat template refuses a conversation of {roles}: {error}"
-            raise InputError(f"{prompt.place}{refused}") from None
     longest = max(range(len(rows)), key=lambda row: len(rows[row]))
     try:
         check_fit(len(rows[longest]), max_new_tokens, model.max_length)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dus.decoding.settings import GenerationError, Settings
 from dus.decoding.trace import Decoded
-from dus.denoisers import Denoiser
+from dus.denoisers import Denoiser, DenoiserError
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,15 @@ class Answers:
         """Where the first of some tokens was generated; the row's length where none was."""
         found = (row.masked & torch.isin(row.tokens, ends)).nonzero()
         return int(found[0]) if len(found) else len(row.tokens)
+
+
+def check_denoiser(model: object) -> None:
+    """Raise `DenoiserError` where something is no denoiser."""
+    if not isinstance(model, Denoiser):
+        raise DenoiserError(
+            f"{type(model).__name__} is no denoiser: make one with dus.load or dus.denoisers.from_callable, or "
+            "derive it from dus.Denoiser"
+        )
 
 
 def tokenizer_of(model: Denoiser) -> Any:

@@ -14,7 +14,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from dus.decoding.answers import Answers
+from dus.decoding.answers import Answers, check_denoiser
 from dus.decoding.caches import MODES, View, layout_of, send
 from dus.decoding.canvas import Canvas, Row
 from dus.decoding.groups import Group, Wanted, key_of, rows_of
@@ -68,11 +68,7 @@ class Engine:
     """
 
     def __init__(self, model: Denoiser, rows: int = 64, cache: str = "auto", *, watch: bool = True) -> None:
-        if not isinstance(model, Denoiser):
-            raise DenoiserError(
-                f"{type(model).__name__} is no denoiser: make one with dus.load or dus.denoisers.from_callable, or "
-                "derive it from dus.Denoiser"
-            )
+        check_denoiser(model)
         if rows < 1:
             raise GenerationError(f"rows is {rows}, at least one place is needed")
         self.model, self.places, self.watch = model, rows, watch

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
-from dus.decoding.prompts import Prompts, blanks_to_row, to_rows
+from dus.decoding.answers import check_denoiser
+from dus.decoding.arguments import understood, warn_of_idle
+from dus.decoding.blanks import to_blanks
+from dus.decoding.prompts import Prompts, to_rows
 from dus.decoding.run import Progress, Run
 from dus.decoding.settings import GenerationError, Settings
 from dus.decoding.trace import Generation, Step
@@ -13,6 +18,7 @@ from dus.denoisers import Denoiser
 from dus.planners import Planner
 
 
+@understood
 def generate(
     model: Denoiser,
     prompts: Prompts,
@@ -32,6 +38,7 @@ def generate(
     eos: Literal["stop", "ignore"] = "stop",
     samples: int = 1,
     chat: bool | None = None,
+    attention_mask: Any = None,
     batch_size: int | None = None,
     first_row: int = 0,
     scores: bool = True,
@@ -41,8 +48,10 @@ def generate(
 
     Args:
         model: a denoiser, as `dus.load` gives it.
-        prompts: a string, a list of strings, chat messages, a token tensor `[N, L]`, or a list of 1-D tensors.
-            Masks may stand anywhere in tokens; they are filled in too.
+        prompts: a string, a list of strings, chat messages, a list of such conversations, a token tensor `[N, L]`, a
+            list of 1-D tensors, or all that a tokenizer of transformers gives, its attention mask included. Masks may
+            stand anywhere in tokens; they are filled in too. Where a conversation ends with an assistant's turn, the
+            answer goes on with that turn.
         planner: which positions are unmasked when: a planner or its text, such as `dus | deferred(threshold=0.3)`.
         max_new_tokens: masks put behind each prompt.
         block_length: neighbouring positions that are decoded together, 32 where it is None; blocks go left to right
@@ -66,6 +75,7 @@ def generate(
         eos: `stop` ends a row after the block that holds its first end token; `ignore` writes the full length.
         samples: answers a prompt, one after the other in the result.
         chat: whether strings are put in the model's chat template; None where it has one. Base models want False.
+        attention_mask: of prompts that are token ids, padded on the left or on the right: 0 where padding stands.
         batch_size: rows decoded together at most. Fewer are where memory is short, with a `BatchWarning`: those that an
             estimate lets through (`dus.decoding.memory`), and half of them where the device runs out all the same. The
             result does not depend on it.
@@ -74,9 +84,12 @@ def generate(
         scores: whether the trace keeps confidence and entropy.
         progress: True shows a progress bar; a function is called with each `Step`.
 
+    An argument that has no effect, such as `top_p` at temperature 0, is a `GenerationWarning`.
+
     Raises:
         GenerationError: on anything that can't be done as asked; the message says what would be right.
         PlannerError: on a planner text that can't be read.
+        DenoiserError: the model is no denoiser.
     """
     settings = Settings(
         planner=planner,
@@ -94,39 +107,66 @@ def generate(
         eos=eos,
         scores=scores,
     )
-    rows = to_rows(model, prompts, chat=chat)
+    warn_of_idle(settings, seed=seed, samples=samples)
+    rows = to_rows(model, prompts, chat=chat, attention_mask=attention_mask)
     return Run(model, rows, settings, batch_size, samples, first_row).watched(progress).result()
 
 
-def infill(model: Denoiser, text: str, **settings: Any) -> Generation:
-    """Fill the masks of a text; `[MASK]`, or the tokenizer's own mask token, stands for one token each.
+@understood
+def infill(
+    model: Denoiser,
+    text: str | list[str],
+    *,
+    end_tokens: bool = False,
+    samples: int = 1,
+    batch_size: int | None = None,
+    progress: Progress = False,
+    **settings: Any,
+) -> Generation:
+    """Fill the blanks of a text; `[MASK]`, or the tokenizer's own mask token, stands for one token each.
 
     Args:
         model: a denoiser with a tokenizer.
-        text: what surrounds the masks is left as it is.
+        text: what surrounds the blanks is left as it is; or a list of texts. What a tokenizer puts first and last in
+            every text stands in `.tokens` too.
+        end_tokens: whether end tokens may be written. These models fill spare room with them.
+        samples, batch_size, progress: as for `generate`.
         settings: keyword arguments of `generate` that say how to decode: `planner`, `block_length` to `cache`,
             `suppress_tokens`, `defer_tokens` and `scores`.
 
     Returns:
-        A generation whose `.tokens` and `.text` are the whole text, filled in.
+        A generation whose `.tokens` and `.text` are the whole texts, filled in.
 
     Raises:
-        GenerationError: where there is no mask, and as `generate`.
+        GenerationError: where there is no blank, and as `generate`.
     """
-    if idle := {"max_new_tokens", "stop", "eos"} & settings.keys():
-        raise GenerationError(f"infill takes no {min(idle)}: it fills in every mask of the text, and nothing else")
-    row = blanks_to_row(model, text)
+    if nothing := {"max_new_tokens", "stop", "eos"} & settings.keys():
+        raise GenerationError(f"infill takes no {min(nothing)}: it fills in every blank of the text, and nothing else")
+    check_denoiser(model)
     asked = Settings(**settings, max_new_tokens=0, eos="ignore")
-    return Run(model, [row], asked).watched(False).result(whole=True)
+    warn_of_idle(asked, seed=settings.get("seed"), samples=samples)
+    blanks = list(map(partial(to_blanks, model), text if isinstance(text, list | tuple) else [text]))
+    if not blanks:
+        raise GenerationError("there is no text to fill in: the list is empty")
+    if not end_tokens:
+        ends = [token for token in model.eos_token_ids if token < model.vocab_size]
+        asked = replace(asked, suppress_tokens=[*(asked.suppress_tokens or []), *ends])
+    run = Run(model, [each.row for each in blanks], asked, batch_size, samples).watched(progress)
+    return run.result(whole=[(each.first, each.last) for each in blanks for _ in range(samples)])
 
 
-def steps(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, **settings: Any) -> Iterator[Step]:
+@understood
+def steps(
+    model: Denoiser, prompts: Prompts, *, chat: bool | None = None, attention_mask: Any = None, **settings: Any
+) -> Iterator[Step]:
     """The generator below `generate`: one `Step` after each denoiser call, for whoever wants to watch.
 
     Args:
         model: a denoiser.
-        prompts: as for `generate`.
-        chat: as for `generate`.
+        prompts, chat, attention_mask: as for `generate`.
         settings: keyword arguments of `generate` that say how to decode: `planner` to `eos`, and `scores`.
     """
-    return (step for step in Run(model, to_rows(model, prompts, chat=chat), Settings(**settings)).steps() if step)
+    asked = Settings(**settings)
+    warn_of_idle(asked, seed=settings.get("seed"))
+    rows = to_rows(model, prompts, chat=chat, attention_mask=attention_mask)
+    return (step for step in Run(model, rows, asked).steps() if step)

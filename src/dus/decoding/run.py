@@ -137,14 +137,18 @@ class Run:
                 progress(step)
         return self
 
-    def result(self, *, whole: bool = False) -> Generation:
+    def result(self, *, whole: Sequence[tuple[int, int]] | None = None) -> Generation:
         """The answers, in the order of the rows.
 
         Args:
-            whole: whether tokens and text are those of the whole row, what was given included.
+            whole: where tokens and text are to be those of the whole row, what was given included: for each row how
+                many of its first and last tokens are not in the text.
         """
         decoded = sorted(self.decoded, key=lambda row: self.places[row.row])
-        answers = [self._whole(row) if whole else self._answer(row) for row in decoded]
+        if whole is None:
+            answers = [self._answer(row) for row in decoded]
+        else:
+            answers = [self._whole(row, *around) for row, around in zip(decoded, whole, strict=True)]
         calls = 1 if self.settings.cfg_scale == 0 else 2
         return Generation(
             tokens=[tokens for tokens, _, _ in answers],
@@ -161,6 +165,7 @@ class Run:
                 blocks=[row.ends for row in decoded],
             ),
             seed=self.settings.seed or 0,
+            tokenizer=self.model.tokenizer,
         )
 
     def _answer(self, row: Decoded) -> tuple[Tensor, str, int]:
@@ -168,12 +173,13 @@ class Run:
         answer = self.answers.answer(row)
         return answer.tokens, answer.text, answer.useful
 
-    def _whole(self, row: Decoded) -> tuple[Tensor, str, int]:
+    def _whole(self, row: Decoded, first: int, last: int) -> tuple[Tensor, str, int]:
         """The tokens and the text of a whole row, and how many of its tokens were written."""
         given = self.rows[self.places[row.row]]
         before = len(given) + self.settings.max_new_tokens - len(row.tokens)
         tokens = torch.cat([given[:before].cpu(), row.tokens])
-        return tokens, self.answers.text(tokens, skip_special_tokens=False), int(row.masked.sum())
+        text = self.answers.text(tokens[first : len(tokens) - last], skip_special_tokens=False)
+        return tokens, text, int(row.masked.sum())
 
     def _with_bar(self) -> None:
         from rich.console import Console

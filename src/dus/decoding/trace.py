@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -127,6 +128,7 @@ class Generation:
         useful: for each row how many of these stand before the end token or stop string.
         trace: which step unmasked which position.
         seed: the seed that tokens were drawn with, also where none was given.
+        tokenizer: what reads the tokens; None where the denoiser has none.
     """
 
     tokens: list[Tensor]
@@ -136,6 +138,7 @@ class Generation:
     useful: list[int]
     trace: Trace
     seed: int
+    tokenizer: Any = field(default=None, compare=False)
 
     @property
     def tpf(self) -> list[float]:
@@ -157,6 +160,11 @@ class Generation:
             said = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
             lines.append(f"  {said}  ({calls} calls, {speed:.2f} tokens a call)")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from dus.decoding.colours import as_html
+
+        return as_html(self, _SHOWN)
 
 
 _SHOWN, _LONGEST = 4, 100

@@ -11,7 +11,7 @@ from typing import Any
 
 from dus.decoding import Settings
 from dus.evaluation.harness.reading import HarnessError, Length, Rows, Switch, value_of
-from dus.evaluation.synonyms import meant
+from dus.writing.synonyms import meant
 
 DECODING = (
     *("planner", "block_length", "max_new_tokens", "cache", "temperature", "top_p", "top_k", "seed", "cfg_scale"),
