@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,30 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
     except GenerationError as error:
         raise GenerationError(f"{prompts[longest].place}{error}") from None
     return rows
+
+
+def texts_of(model: MaskedLM, prompts: list[Prompt]) -> list[str]:
+    """The texts to be filled in, each known to have a blank.
+
+    Raises:
+        InputError: naming the line that holds chat messages.
+        GenerationError: naming the line of a text without a blank.
+    """
+    from dus.decoding import GenerationError
+    from dus.decoding.blanks import to_blanks
+
+    texts = []
+    for prompt in prompts:
+        if not isinstance(prompt.content, str):
+            raise InputError(f"{prompt.place}chat messages have no blanks to fill in: a text does")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they come when it is filled in
+                to_blanks(model, prompt.content)
+        except GenerationError as error:
+            raise GenerationError(f"{prompt.place}{error}") from None
+        texts.append(prompt.content)
+    return texts
 
 
 def _file(argument: str) -> Path | None:
