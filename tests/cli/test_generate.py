@@ -102,6 +102,29 @@ def test_messages_are_a_chat(good, chat_checkpoint, tmp_path):
     assert record["answers"] == single["answers"] == written["answers"] != plain["answers"]
 
 
+def test_a_conversation_that_ends_with_the_assistants_turn_is_continued(good, chat_checkpoint, tmp_path):
+    file = tmp_path / "chat.jsonl"
+    turns = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "It is"}]
+    file.write_text(json.dumps({"messages": turns}) + "\n")
+    found = json.loads(good("generate", file, "--model", chat_checkpoint, *SHORT, "--json"))
+    begun = "user: hello assistant: It is"
+    plain = json.loads(good("generate", begun, "--model", chat_checkpoint, *SHORT, "--json", "--no-chat"))
+    assert found["answers"] == plain["answers"]
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [["--defer-tokens", "5"], ["--top-p", "0.5"], ["--top-k", "3"], ["--samples", "2"], ["--seed", "1"]],
+    ids=" ".join,
+)
+def test_an_option_without_effect_is_told_of_in_a_line(dus, checkpoint, idle):
+    code, _, err = dus("generate", "hello", "--model", checkpoint, *SHORT, *idle)
+    assert code == 0
+    (line,) = [line for line in err.splitlines() if line.startswith("dus: ")]
+    assert "at temperature 0" in line or line.startswith("dus: defer_tokens has no effect under dus, ")
+    assert "above 0" in line or "confidence(like=dus)" in line
+
+
 def test_progress_bar_counts_every_prompt_once(checkpoint):
     decoding = {"max_new_tokens": 12, "block_length": 4, "scores": False}
     prompts = ["x" * (n + 1) for n in range(7)]
