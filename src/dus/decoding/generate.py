@@ -108,9 +108,10 @@ def generate(
         eos=eos,
         scores=scores,
     )
-    warn_of_idle(settings, seed=seed, samples=samples)
     rows = to_rows(model, prompts, chat=chat, attention_mask=attention_mask)
-    return Run(model, rows, settings, batch_size, samples, first_row).watched(progress).result()
+    run = Run(model, rows, settings, batch_size, samples, first_row)
+    warn_of_idle(settings, seed=seed, samples=samples)
+    return run.watched(progress).result()
 
 
 @understood
@@ -145,15 +146,15 @@ def infill(
         raise GenerationError(f"infill takes no {min(nothing)}: it fills in every blank of the text, and nothing else")
     check_denoiser(model)
     asked = Settings(**settings, max_new_tokens=0, eos="ignore")
-    warn_of_idle(asked, seed=settings.get("seed"), samples=samples)
     blanks = list(map(partial(to_blanks, model), text if isinstance(text, list | tuple) else [text]))
     if not blanks:
         raise GenerationError("there is no text to fill in: the list is empty")
     if not end_tokens:
         ends = [token for token in model.eos_token_ids if token < model.vocab_size]
         asked = replace(asked, suppress_tokens=[*(asked.suppress_tokens or []), *ends])
-    run = Run(model, [each.row for each in blanks], asked, batch_size, samples).watched(progress)
-    return run.result(whole=[(each.first, each.last) for each in blanks for _ in range(samples)])
+    run = Run(model, [each.row for each in blanks], asked, batch_size, samples)
+    warn_of_idle(asked, seed=settings.get("seed"), samples=samples)
+    return run.watched(progress).result(whole=[(each.first, each.last) for each in blanks for _ in range(samples)])
 
 
 @understood
@@ -168,6 +169,6 @@ def steps(
         settings: keyword arguments of `generate` that say how to decode: `planner` to `eos`, and `scores`.
     """
     asked = Settings(**settings)
+    run = Run(model, to_rows(model, prompts, chat=chat, attention_mask=attention_mask), asked)
     warn_of_idle(asked, seed=settings.get("seed"))
-    rows = to_rows(model, prompts, chat=chat, attention_mask=attention_mask)
-    return (step for step in Run(model, rows, asked).steps() if step)
+    return (step for step in run.steps() if step)

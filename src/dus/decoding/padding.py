@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -36,6 +36,10 @@ def masks_of(attention_mask: Any, count: int) -> list[Any]:
     """
     if attention_mask is None:
         return [None] * count
+    if not isinstance(attention_mask, Iterable):
+        raise GenerationError(
+            f"attention_mask is a {type(attention_mask).__name__}, but has to be rows of zeros and ones"
+        )
     given = _several(attention_mask)
     masks = list(torch.atleast_2d(given)) if isinstance(given, Tensor) else list(given)
     if len(masks) != count:

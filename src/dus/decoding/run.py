@@ -55,6 +55,8 @@ class Run:
         for name, value in (("samples", samples), ("batch_size", 1 if batch_size is None else batch_size)):
             if not isinstance(value, Integral) or value < 1:
                 raise GenerationError(f"{name} is {value!r}, but has to be a whole number, at least 1")
+        if not isinstance(first_row, Integral) or first_row < 0:
+            raise GenerationError(f"first_row is {first_row!r}, but has to be a whole number, at least 0")
         self.model = model
         self.settings = replace(settings, cache=cache_mode(model, settings.cache))
         self.answers = Answers(model, self.settings)
@@ -128,7 +130,13 @@ class Run:
         )
 
     def watched(self, progress: Progress) -> Run:
-        """Go through all steps, with a progress bar or a function that sees each of them."""
+        """Go through all steps, with a progress bar or a function that sees each of them.
+
+        Raises:
+            GenerationError: the progress is neither a function nor yes or no.
+        """
+        if not (isinstance(progress, bool) or callable(progress)):
+            raise GenerationError(f"progress is {progress!r}, but has to be True, False or a function")
         if progress is True:
             self._with_bar()
             return self

@@ -86,6 +86,7 @@ class Settings:
             yield real, f"{name} is {value!r}, but has to be a number"
         strings = all(isinstance(text, str) for text in self.stops) and isinstance(self.stop, list | tuple | str | None)
         yield strings, f"stop is {self.stop!r}, but has to be a string or a list of strings"
+        yield isinstance(self.scores, bool), f"scores is {self.scores!r}, but has to be True or False"
         for name in ("suppress_tokens", "defer_tokens"):
             value = getattr(self, name)
             whole = isinstance(value, list | tuple) and all(isinstance(token, Integral) for token in value)
