@@ -15,6 +15,9 @@ from dus.denoisers import Denoiser
 SHARE = 0.8
 """Of the free memory, what is planned with: the estimate is rough, and memory comes in pieces."""
 
+_COLUMN = 25
+"""Bytes of a position on the canvas: its token, its step, two scores and a mark."""
+
 _MACHINE = Path("/proc/meminfo")
 _CONTAINER = Path("/sys/fs/cgroup")
 
@@ -87,7 +90,7 @@ def row_bytes(model: Denoiser, settings: Settings, length: int) -> int:
     sorting = settings.temperature > 0 and (settings.top_p is not None or settings.top_k is not None)
     each = copies * model.dtype.itemsize + (36 if sorting else 18)
     logits = min(model.block_length or settings.longest, length) * model.vocab_size * each
-    return copies * kept + max(copies * passing, logits)
+    return copies * (kept + _COLUMN * length) + max(copies * passing, logits)
 
 
 def free_bytes(device: torch.device) -> int | None:

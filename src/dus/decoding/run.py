@@ -18,6 +18,9 @@ from dus.decoding.settings import GenerationError, Settings
 from dus.decoding.trace import Decoded, Failed, Generation, Step, Trace
 from dus.denoisers import Denoiser
 
+_MOST = 10_000_000
+"""Rows that anybody may mean."""
+
 Progress = bool | Callable[[Step], None]
 
 
@@ -52,11 +55,12 @@ class Run:
         first_row: int = 0,
         numbers: Sequence[int] | None = None,
     ) -> None:
-        for name, value in (("samples", samples), ("batch_size", 1 if batch_size is None else batch_size)):
-            if not isinstance(value, Integral) or value < 1:
-                raise GenerationError(f"{name} is {value!r}, but has to be a whole number, at least 1")
-        if not isinstance(first_row, Integral) or first_row < 0:
-            raise GenerationError(f"first_row is {first_row!r}, but has to be a whole number, at least 0")
+        counts = (("samples", samples, 1), ("batch_size", 1 if batch_size is None else batch_size, 1))
+        for name, value, least in (*counts, ("first_row", first_row, 0)):
+            if not isinstance(value, Integral) or not least <= value <= _MOST:
+                raise GenerationError(
+                    f"{name} is {value!r}, but has to be a whole number, at least {least} and at most {_MOST:,}"
+                )
         self.model = model
         self.settings = replace(settings, cache=cache_mode(model, settings.cache))
         self.answers = Answers(model, self.settings)
