@@ -82,6 +82,21 @@ def test_letters_that_look_like_a_blank_are_told_of():
         assert [each.filename for each in caught] == [__file__]
 
 
+def test_a_template_asked_for_where_no_text_is_to_be_put_in_it_is_told_of():
+    chatting = hashed(1, vocab_size=5, tokenizer=Pieces("a", "user:", ";", chat=True))
+    turns = [{"role": "user", "content": "a"}]
+    for prompts, chat, sentence in (
+        (ROW, True, "chat=True has no effect on token ids"),
+        (ROW, False, "chat=False has no effect on token ids"),
+        (turns, False, "chat=False has no effect on chat messages"),
+        (turns, True, None),
+        (["a", "a"], False, None),
+        ("a", True, None),
+    ):
+        sentences, _ = told(dus.generate, chatting, prompts, chat=chat, max_new_tokens=2)
+        assert [each.startswith(sentence or "") for each in sentences] == [True] * (sentence is not None)
+
+
 @pytest.mark.parametrize(
     ("name", "right"),
     [

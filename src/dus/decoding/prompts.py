@@ -43,6 +43,7 @@ def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, atte
     several = _several(prompts)
     masks = masks_of(attention_mask, len(several))
     _warn_of_blanks(several)
+    _warn_of_idle(several, chat)
     each = enumerate(zip(several, masks, strict=True))
     return [_row(model, prompt, number, chat, mask) for number, (prompt, mask) in each]
 
@@ -73,6 +74,18 @@ def _warn_of_blanks(prompts: list[Any]) -> None:
                 stacklevel=5,
             )
             return
+
+
+def _warn_of_idle(prompts: list[Any], chat: bool | None) -> None:
+    """Say where no prompt is one that `chat` is about."""
+    if chat is None or any(isinstance(prompt, str) for prompt in prompts):
+        return
+    if all(map(_is_conversation, prompts)):
+        idle = None if chat else "chat messages, which stand in the chat template in any case"
+    else:
+        idle = "token ids: it is about texts"
+    if idle:
+        warnings.warn(f"chat={chat} has no effect on {idle}", GenerationWarning, stacklevel=5)
 
 
 def _is_conversation(prompt: Any) -> bool:

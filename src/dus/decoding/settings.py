@@ -105,7 +105,10 @@ class Settings:
     def _ranges(self) -> Iterator[tuple[bool, str]]:
         """Whether each field can be meant, and what to say if not."""
         top_p, top_k = self.top_p, self.top_k
-        yield 0 <= self.max_new_tokens <= 1e9, f"max_new_tokens is {self.max_new_tokens}, it has to lie between 0 and 1e9"
+        yield (
+            0 <= self.max_new_tokens <= 1e9,
+            f"max_new_tokens is {self.max_new_tokens}, it has to lie between 0 and 1e9",
+        )
         yield self.longest >= 1, f"block_length is {self.block_length}, at least 1 is needed"
         yield 0 <= self.temperature <= 1e9, f"temperature is {self.temperature}, it has to lie between 0 and 1e9"
         yield top_p is None or 0 < top_p <= 1, f"top_p is {top_p}, it has to be above 0 and at most 1"
