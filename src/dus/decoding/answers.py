@@ -19,10 +19,10 @@ class Answer:
     """What a finished row says.
 
     Attributes:
-        tokens: int64 1-D on the host.
-        text: the same as text; empty where the denoiser has no tokenizer.
-        useful: how many of the tokens were written and stand before the end.
-        reason: `stop` where an end token or a stop string ended it, `length` where its room did.
+        tokens: An int64 1-D tensor on the host, up to the end of the answer.
+        text: The same as a string; empty if the denoiser has no tokenizer.
+        useful: The number of tokens that were written and stand before the end.
+        reason: `stop` if an end token or a stop string ended it, `length` if there was no room left.
     """
 
     tokens: Tensor
@@ -38,11 +38,11 @@ class Answers:
     in a text.
 
     Args:
-        model: the denoiser.
-        settings: of the rows.
+        model: The denoiser, whose tokenizer reads the tokens.
+        settings: The settings that the rows are decoded by.
 
     Raises:
-        GenerationError: there are stop strings and no tokenizer to read them by.
+        GenerationError: There are stop strings, but no tokenizer to find them with.
     """
 
     def __init__(self, model: Denoiser, settings: Settings) -> None:

@@ -59,9 +59,9 @@ def warn_of_idle(settings: Settings, *, seed: int | None = None, samples: int = 
     """Warn of each argument that has no effect on a generation, naming what would have one.
 
     Args:
-        settings: of the generation.
-        seed: the one that was asked for, if any.
-        samples: answers a prompt.
+        settings: The settings of the generation.
+        seed: The seed that was given; None if none was.
+        samples: The number of answers to each prompt.
     """
     for sentence in idle(settings, seed=seed, samples=samples):
         warnings.warn(sentence, GenerationWarning, stacklevel=4)  # the caller of what is `understood`

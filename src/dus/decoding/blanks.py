@@ -22,8 +22,8 @@ class Blanks:
     """A text with blanks.
 
     Attributes:
-        row: int64 1-D, its tokens.
-        first, last: how many of them the tokenizer put before the text and behind it.
+        row: The tokens of the text, an int64 1-D tensor in which masks stand for the blanks.
+        first, last: The numbers of tokens that the tokenizer put before and behind the text.
     """
 
     row: Tensor
@@ -38,7 +38,7 @@ def to_blanks(model: Denoiser, text: Any) -> Blanks:
     and begins its words with their space instead, a word in the blank would have two of them, which a warning says.
 
     Raises:
-        GenerationError: where it is no text or holds no blank, or the denoiser has no tokenizer.
+        GenerationError: It is no text, it holds no blank, or the denoiser has no tokenizer.
     """
     tokenizer = tokenizer_of(model)
     if not isinstance(text, str):

@@ -36,8 +36,8 @@ def block_steps(step: Tensor, ends: Sequence[int]) -> list[int]:
     """For each position the step of its own block that wrote it, from 0; -1 where none did.
 
     Args:
-        step: int64 `[G]`, the row's steps, as in `Trace`.
-        ends: where its blocks end, as in `Trace.blocks`.
+        step: Int64 `[G]`: the steps of the row, as in `Trace`.
+        ends: The positions where its blocks end, as in `Trace.blocks`.
     """
     found: list[int] = []
     for start, end in pairwise([0, *ends]):
@@ -69,8 +69,8 @@ def as_html(generation: Generation, most: int) -> str:
     """The first answers of a generation, each token on the colour of its step, as HTML for a notebook.
 
     Args:
-        generation: what is shown.
-        most: answers, at most.
+        generation: The answers.
+        most: The largest number of answers to show.
     """
     parts = [f"<div>{escape(repr(generation).splitlines()[0])}</div>"]
     for row, calls in enumerate(generation.nfe[:most]):

@@ -30,13 +30,13 @@ def places(model: Denoiser, settings: Settings, lengths: Mapping[int, int], most
     """How many rows are decoded together: `most`, or fewer where memory is short, with a warning.
 
     Args:
-        model: the denoiser.
-        settings: how to decode, the cache mode resolved.
-        lengths: for each row, by its number, its length with all its masks.
-        most: rows at once, if memory allows.
+        model: The denoiser.
+        settings: The settings of the generation, in which the cache mode is no longer "auto".
+        lengths: The length of each row with all its masks, by the row's number.
+        most: The number of rows that are decoded together if memory allows it.
 
     Raises:
-        GenerationError: the longest row does not fit alone.
+        GenerationError: The longest row does not fit even alone.
     """
     count, longest = min(most, len(lengths)), max(lengths.values())
     free = free_bytes(torch.device(model.device))
@@ -81,9 +81,9 @@ def row_bytes(model: Denoiser, settings: Settings, length: int) -> int:
     top-k sort them. Under guidance the denoiser has two rows for each. The denoiser's own `row_bytes` tells its part.
 
     Args:
-        model: a denoiser.
-        settings: how to decode.
-        length: of the row with all its masks.
+        model: The denoiser.
+        settings: The settings of the generation.
+        length: The length of the row with all its masks.
     """
     copies = 1 if settings.cfg_scale == 0 else 2
     kept, passing = model.row_bytes(length, cached=settings.cache != "none")

@@ -57,14 +57,14 @@ def unpadded(model: Denoiser, ids: Tensor, mask: Any, number: int) -> Tensor:
     """A prompt's ids, `[L]`, without the padding that stands at its ends.
 
     Args:
-        model: whose tokenizer says what a pad token is.
-        ids: whole numbers.
-        mask: of the same length, 0 where padding stands; None where nothing is known.
-        number: of the prompt.
+        model: The denoiser, whose tokenizer knows the pad token.
+        ids: The ids of the prompt, a tensor of whole numbers.
+        mask: The attention mask of the prompt, 0 where padding stands; None if there is none.
+        number: The place of the prompt in the list, for messages.
 
     Raises:
-        GenerationError: the mask fits no row of this length, is no mask, keeps nothing or leaves out what lies between
-            tokens; or there is none, and the row begins or ends in several pad tokens.
+        GenerationError: The mask does not fit the row, keeps nothing, or leaves out something between tokens; or there
+            is no mask, and the row begins or ends with several pad tokens.
     """
     if mask is None:
         _refuse_padding(model, ids, number)

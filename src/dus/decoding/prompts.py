@@ -24,19 +24,19 @@ def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, atte
     """Token rows, int64 1-D, one a prompt.
 
     Args:
-        model: a denoiser; texts and messages need its tokenizer.
-        prompts: a string, a list of strings, chat messages (dictionaries with `role` and `content`), a list of such
-            conversations, a token tensor `[N, L]` or `[L]`, a list of 1-D tensors, or what a tokenizer of
-            transformers gives, `input_ids` and their `attention_mask`. A conversation whose last turn is the
-            assistant's is continued there.
-        chat: whether strings are a user's turn in the chat template; None where the tokenizer has a template.
-        attention_mask: of token ids, 0 where padding stands, at either end.
+        model: The denoiser, whose tokenizer reads texts and messages.
+        prompts: A string, a list of strings, chat messages (dictionaries with `role` and `content`), a list of such
+            conversations, a token tensor `[N, L]` or `[L]`, a list of 1-D tensors, or what a tokenizer of transformers
+            returns, `input_ids` and their `attention_mask`. A conversation whose last turn is the assistant's is
+            continued within that turn.
+        chat: Whether strings are put into the chat template as a user's turn; None does so if there is a template.
+        attention_mask: The mask of padded token ids, 0 where padding stands, at either end.
 
     Raises:
-        DenoiserError: the model is no denoiser.
-        GenerationError: on an empty prompt, on a text that contains the mask token, on ids that are outside the
-            vocabulary or padded without a mask, on chat messages that are not all text or that the chat template
-            refuses, or where a tokenizer or a chat template is missing.
+        DenoiserError: The model is no denoiser.
+        GenerationError: A prompt is empty, a text contains the mask token, ids are outside the vocabulary or padded
+            without a mask, chat messages are not all text or are refused by the chat template, or a tokenizer or a
+            chat template is missing.
     """
     check_denoiser(model)
     prompts, attention_mask = taken_apart(prompts, attention_mask)

@@ -28,21 +28,21 @@ class Run:
     """The rows of one call of `generate`, and what comes of them.
 
     Args:
-        model: the denoiser.
-        prompts: int64 1-D tensors, masks in them or not.
-        settings: how to decode.
-        batch_size: rows decoded together at most; None is no bound but memory.
-        samples: rows for each prompt.
-        first_row: the number of the first row, from which draws count.
-        numbers: those of all rows, distinct, in place of a count from `first_row`.
+        model: The denoiser.
+        prompts: Int64 1-D tensors, which may hold masks.
+        settings: The settings that all rows are decoded by.
+        batch_size: The most rows that are decoded together; None sets no limit but memory.
+        samples: The number of rows for each prompt.
+        first_row: The number of the first row; random draws depend on the number.
+        numbers: The numbers of all rows, no two of them equal, in place of a count from `first_row`.
 
     Attributes:
-        places: for each row's number its index.
-        decoded: the rows that are done, by their numbers.
+        places: The index of each row, by its number.
+        decoded: The rows that are done.
 
     Raises:
-        GenerationError: where the batch size or the samples are no number of rows, a token that a setting names is
-            unknown, or a prompt has nothing to generate or is too long.
+        GenerationError: The batch size or the samples are no number of rows, a setting names a token that there is not,
+            or a prompt has nothing to generate or is too long.
     """
 
     def __init__(
@@ -153,8 +153,8 @@ class Run:
         """The answers, in the order of the rows.
 
         Args:
-            whole: where tokens and text are to be those of the whole row, what was given included: for each row how
-                many of its first and last tokens are not in the text.
+            whole: None gives answers. Otherwise tokens and text are those of the whole row, including what was given,
+                and for each row this says how many of its first and last tokens are left out of the text.
         """
         decoded = sorted(self.decoded, key=lambda row: self.places[row.row])
         if whole is None:

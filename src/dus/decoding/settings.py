@@ -26,13 +26,13 @@ class Settings:
     """How to decode; the fields are the keyword arguments of `dus.generate`, which describes them.
 
     Attributes:
-        rule: the planner.
-        auto: how block lengths are chosen; None where they are all the same.
-        stops: the stop strings.
+        rule: The planner, read from its text if it was given as one.
+        auto: The rule that chooses block lengths; None if all blocks have the same length.
+        stops: The stop strings, however they were given.
 
     Raises:
-        GenerationError: naming the field, what is wrong with it and what would be right.
-        PlannerError: where the planner's text can't be read.
+        GenerationError: A field cannot be meant; the message names it and says what would be right.
+        PlannerError: The planner's text cannot be read.
     """
 
     planner: Planner | str = "dus"
