@@ -162,8 +162,8 @@ def _engine(
 
 def _identity(model: str | None, loading: dict[str, Any], *, here: bool) -> dict[str, Any]:
     """What has to be the same of all answers in a folder; where the device is not `here`, `dtype` stays as it is."""
+    from dus.denoisers.arguments import place_of, type_name
     from dus.denoisers.files import checkpoint_folder
-    from dus.denoisers.load import place_of, type_name
     from dus.evaluation.record import fingerprint
 
     folder = checkpoint_folder(model, loading["revision"], code=loading["trust"])

@@ -19,7 +19,7 @@ DECODING = (
     *("eos", "suppress_tokens", "defer_tokens"),
 )
 LOADING = (
-    *("revision", "dtype", "device", "trust_remote_code", "mask_token_id", "quantize", "compile"),
+    *("revision", "dtype", "device", "trust_remote_code", "mask_token_id", "shift", "quantize", "compile"),
     *("device_map", "attn_implementation"),
 )
 ROOM = ("max_completion_tokens", "max_tokens", "max_new_tokens", "max_gen_toks")
@@ -50,7 +50,7 @@ class Arguments:
         max_length: the longest canvas in tokens; what is longer loses the beginning of its context. None: the model's.
         batch_size: rows a denoiser call; or `auto`, the largest of `max_batch_size`, its half, … that fits in memory.
         max_batch_size: see there.
-        revision, dtype, device, trust_remote_code, mask_token_id, quantize, compile: of `dus.load`.
+        revision, dtype, device, trust_remote_code, mask_token_id, shift, quantize, compile: of `dus.load`.
         peft: a folder or hub id of an adapter, `adapter` of `dus.load`.
         device_map, attn_implementation: of transformers' `from_pretrained`.
     """
@@ -79,6 +79,7 @@ class Arguments:
     device: str = "auto"
     trust_remote_code: bool = False
     mask_token_id: int | None = None
+    shift: int | None = None
     quantize: str | None = None
     compile: Switch | None = None
     peft: str | None = None
