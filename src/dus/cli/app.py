@@ -18,6 +18,7 @@ from dus.cli.lm_eval import lm_eval
 from dus.cli.planners import planners
 from dus.cli.report import report
 from dus.cli.schedule import schedule
+from dus.cli.serve import serve
 from dus.cli.theory import theory
 from dus.cli.train import train
 
@@ -47,7 +48,7 @@ def dus(
         typer.echo(context.get_help())
 
 
-for command in (generate, infill, compare, schedule, planners, demo, analyze, calibrate, bench, train, report):
+for command in (generate, infill, compare, schedule, planners, demo, analyze, calibrate, bench, train, report, serve):
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("lm-eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lm_eval)

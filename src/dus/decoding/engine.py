@@ -266,8 +266,8 @@ class Engine:
             return events
         errors = broken(self.unchecked)
         self.unchecked.clear()
-        failed = [row for row in rows_of(groups) if row.draw in errors]
-        events += [Failed(row.number, errors[row.draw]) for row in failed]
+        failed = [row for row in rows_of(groups) if row.number in errors]
+        events += [Failed(row.number, errors[row.number]) for row in failed]
         tokens = self.canvas.tokens[send(torch.tensor([row.lines[0] for row in rows]), self.canvas.device)].cpu()
         leaving = list(failed)
         for row, line in zip(rows, tokens, strict=True):

@@ -142,25 +142,26 @@ class Peaks:
     Attributes:
         peak: float `[T]` on the device: NaN where any logit is, or infinite, or at `NEVER` where none is allowed.
         rows: int64 `[T]` on the host, the row of each, as an index of `where`.
-        where: for each row its number, the block's first and last position, and its steps before this one.
+        where: for each row the engine's number and the user's, the block's first and last position, and its steps
+            before this one.
     """
 
     peak: Tensor
     rows: Tensor
-    where: list[tuple[int, int, int, int]]
+    where: list[tuple[int, int, int, int, int]]
 
 
 def broken(steps: list[Peaks]) -> dict[int, GenerationError]:
-    """For each row that met NaN, or no finite logit, what to say: one look at the logits of some steps together."""
+    """For each row, by the engine's number, that met NaN or no finite logit what to say: one look at several steps."""
     found: dict[int, GenerationError] = {}
     if not steps or bool(_sound(torch.cat([step.peak for step in steps])).cpu().all()):
         return found
     for step in steps:
         bad = ~_sound(step.peak).cpu()
         for row in step.rows[bad].unique().tolist():
-            number, first, last, taken = step.where[row]
+            number, draw, first, last, taken = step.where[row]
             problem = (
-                f"the denoiser gave NaN or no finite logit for row {number}, in the block of positions {first} to "
+                f"the denoiser gave NaN or no finite logit for row {draw}, in the block of positions {first} to "
                 f"{last}, at the row's step {taken}: its weights, its dtype or a state that it keeps are broken"
             )
             found.setdefault(number, GenerationError(problem))
