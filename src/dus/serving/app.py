@@ -35,7 +35,9 @@ _LARGE = 16_384
 """Bytes of a body from which on its text is read in another thread."""
 _PATIENCE = 30.0
 """Seconds within which a body has to be here."""
-_PAGE_MAY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
+_PAGE_MAY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"
+)
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 429, 500, 503, 504)
 }
