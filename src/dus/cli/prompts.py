@@ -66,8 +66,8 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
     from jinja2 import TemplateError
 
     from dus.decoding import GenerationError
-    from dus.decoding.canvas import check_fit
     from dus.decoding.prompts import to_rows as tokenize
+    from dus.decoding.rows import check_fit
 
     rows: list[Tensor] = []
     for prompt in prompts:

@@ -2,113 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from dus.decoding.answers import Answers
 from dus.decoding.caches import KeyValuePool, send
-from dus.decoding.settings import GenerationError, Settings
+from dus.decoding.rows import Row
 from dus.denoisers import Denoiser
-
-
-@dataclass(eq=False)
-class Row:
-    """One row on its way, on the host. Positions are canvas columns, which count from the row's first token.
-
-    Attributes:
-        number: what the engine calls it.
-        draw: the row's index in the user's list, from which draws count.
-        answers: how to decode it, and when it has ended.
-        tokens: int64 `[L]`, the row with all its masks.
-        masked: bool `[L]`, where these are.
-        limit: the columns that belong to the answer; what a last whole block holds beyond them is cut.
-        origin: the first masked column.
-        block_length: the length of its blocks.
-        start, stop: the block that is decoded.
-        previous: the start of the block decoded before.
-        opening: whether the block has not been computed yet.
-        fresh: whether nothing of the row has been.
-        choosing: whether the next call chooses the block's length.
-        taken: its steps so far.
-        ends: where its blocks ended, counted from `origin`.
-        lines: the canvas lines that hold it, a second one under guidance.
-    """
-
-    number: int
-    draw: int
-    answers: Answers
-    tokens: Tensor
-    masked: Tensor
-    limit: int
-    origin: int
-    block_length: int
-    start: int = 0
-    stop: int = 0
-    previous: int = 0
-    opening: bool = True
-    fresh: bool = True
-    choosing: bool = False
-    taken: int = 0
-    ends: list[int] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, model: Denoiser, tokens: Tensor, answers: Answers, number: int, draw: int) -> Row:
-        """The row of a prompt, its masks appended; a block-causal model's last block is a whole one.
-
-        Raises:
-            GenerationError: nothing is masked, or the row exceeds the model's context.
-        """
-        settings = answers.settings
-        limit = len(tokens) + settings.max_new_tokens
-        check_fit(len(tokens), settings.max_new_tokens, model.max_length)
-        grid = model.block_length
-        length = limit if grid is None else -(-limit // grid) * grid
-        whole = torch.full((length,), model.mask_token_id, dtype=torch.long)
-        whole[: len(tokens)] = tokens.cpu()
-        masked = whole == model.mask_token_id
-        if not bool(masked[:limit].any()):
-            raise GenerationError("there is nothing to generate: max_new_tokens is 0 and the prompt holds no mask")
-        origin = int(masked.int().argmax())
-        row = cls(number, draw, answers, whole, masked, limit, origin, grid or settings.longest)
-        row.start = row.stop = row.previous = origin if grid is None else origin // grid * grid
-        return row
-
-    @property
-    def settings(self) -> Settings:
-        """How to decode it."""
-        return self.answers.settings
-
-    def advance(self) -> bool:
-        """Go on to the next block that holds a mask; False where there is none."""
-        self.previous = self.start
-        first = self.stop
-        while first < self.limit:
-            last = min(first + self.block_length, len(self.tokens))
-            if bool(self.masked[first : min(last, self.limit)].any()):
-                self.start, self.stop, self.opening = first, last, True
-                self.previous = first if self.fresh else self.previous
-                self.choosing = self.settings.auto is not None
-                return True
-            self.ends.append(last - self.origin)
-            first = self.stop = last
-        return False
-
-    @property
-    def end(self) -> int:
-        """The column after its last decoded block, at most `limit`."""
-        return min(self.origin + (self.ends[-1] if self.ends else 0), self.limit)
-
-
-def check_fit(length: int, max_new_tokens: int, context: int | None) -> None:
-    """Raise `GenerationError` where a prompt of a length and its masks exceed the context; None is no limit."""
-    if context is not None and length + max_new_tokens > context:
-        raise GenerationError(
-            f"a prompt of {length} tokens and {max_new_tokens} new ones exceed the model's context of {context} "
-            f"tokens; shorten the prompt or generate at most {max(context - length, 0)} tokens"
-        )
 
 
 class Canvas:
@@ -118,17 +20,19 @@ class Canvas:
         owner: for each line in use its row.
         tokens, step: int64 `[lines, W]`: the tokens, and the step that unmasked each (-1 where none did).
         confidence, entropy: float `[lines, W]`, at that step.
-        stale: bool `[lines, W]` on the host, tokens that changed since their keys and values were computed.
+        stale: bool `[lines, W]` on the host, tokens that changed since their keys and values were computed; kept
+            under `touched` alone.
         pool: the keys and values; None where none are kept.
     """
 
-    def __init__(self, model: Denoiser, *, cached: bool) -> None:
+    def __init__(self, model: Denoiser, cache: str) -> None:
         self.model, self.device = model, torch.device(model.device)
         self.owner: list[Row] = []
-        self.pool = KeyValuePool(0, 0) if cached else None
+        self.cache = cache
+        self.pool = None if cache == "none" else KeyValuePool(0, 0)
         self.tokens, self.step = (torch.zeros(0, 0, dtype=torch.long, device=self.device) for _ in range(2))
         self.confidence, self.entropy = (torch.zeros(0, 0, device=self.device) for _ in range(2))
-        self.stale = torch.zeros(0, 0, dtype=torch.bool)
+        self.stale = np.zeros((0, 0), dtype=bool)
 
     @property
     def width(self) -> int:
@@ -146,11 +50,12 @@ class Canvas:
         lines, width = max(lines, before[0]), max(width, before[1])
         if (lines, width) == tuple(before):
             return
-        for name in ("tokens", "step", "confidence", "entropy", "stale"):
+        for name in ("tokens", "step", "confidence", "entropy"):
             old = getattr(self, name)
             new = old.new_zeros(lines, width)
             new[: before[0], : before[1]] = old
             setattr(self, name, new)
+        self.stale = np.pad(self.stale, ((0, lines - before[0]), (0, width - before[1])))
         if self.pool is not None:
             self.pool.grow(lines, width)
 
@@ -175,10 +80,49 @@ class Canvas:
             last = len(self.owner) - 1
             moved = self.owner.pop()
             if line != last:
-                for tensor in (self.tokens, self.step, self.confidence, self.entropy, self.stale):
+                for tensor in (self.tokens, self.step, self.confidence, self.entropy):
                     tensor[line] = tensor[last].clone()
+                self.stale[line] = self.stale[last]
                 if self.pool is not None and self.pool.keys:
                     self.pool.move(last, line)
                 self.owner[line] = moved
                 moved.lines[moved.lines.index(last)] = line
         row.lines.clear()
+
+    def cells(self, rows: Sequence[Row], width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Int64 `[N, B]`, where each position of the rows' blocks stands in the flat canvas, and whether it is one.
+
+        What is beyond a row's block is given the cell of the block's first position.
+        """
+        facts = [[row.lines[0] * self.width + row.start, row.stop - row.start] for row in rows]
+        first, size = np.array(facts, dtype=np.int64).T[:, :, None]
+        offset = np.arange(width)
+        inside = offset < size
+        return first + offset * inside, inside
+
+    def copies(self, rows: Sequence[Row], cells: np.ndarray) -> list[np.ndarray]:
+        """The cells `[N, B]` in each of the lines that a row has: two under guidance."""
+        lines = np.array([row.lines for row in rows])
+        return [cells + (line - lines[:, 0])[:, None] * self.width for line in lines.T]
+
+    def update(self, name: str, at: Tensor, new: Tensor, here: Tensor | None) -> None:
+        """Write values `[T]` into the flat tensor of a name, where `here`, bool `[T]`, says so; None is everywhere."""
+        flat = getattr(self, name).view(-1)
+        flat.index_copy_(0, at, new if here is None else new.where(here, flat[at]))
+
+    def take_back(self, rows: Sequence[Row], revised: Tensor) -> None:
+        """Mask positions of the rows' blocks, bool `[N, B]`, again, here and in the trace."""
+        cells, inside = self.cells(rows, revised.shape[1])
+        back = revised & send(torch.from_numpy(inside), self.device)
+        for copy in self.copies(rows, cells):
+            self.tokens.view(-1)[send(torch.from_numpy(copy), self.device)[back]] = self.model.mask_token_id
+        at = send(torch.from_numpy(cells), self.device)[back]
+        for target, blank in ((self.step, -1), (self.confidence, 0), (self.entropy, 0)):
+            target.view(-1)[at] = blank
+
+    def mark(self, rows: Sequence[Row], changed: np.ndarray) -> None:
+        """Note that tokens of the rows' blocks changed, bool `[N, B]`, whose keys and values are those of before."""
+        if self.cache == "touched":
+            cells, _ = self.cells(rows, changed.shape[1])
+            for copy in self.copies(rows, cells):
+                self.stale.reshape(-1)[copy[changed]] = True

@@ -10,14 +10,17 @@ while len(engine):
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
 
 from dus.decoding.answers import Answers
-from dus.decoding.caches import MODES, View, layout_of, send
-from dus.decoding.canvas import Canvas, Row
-from dus.decoding.groups import Group, Wanted, key_of, rows_of
+from dus.decoding.caches import send
+from dus.decoding.call import logits_of
+from dus.decoding.canvas import Canvas
+from dus.decoding.groups import Group
+from dus.decoding.rows import Row
 from dus.decoding.sampling import Peaks, broken
 from dus.decoding.settings import CACHES, GenerationError, Settings
 from dus.decoding.trace import BlockDone, Decoded, Event, Failed
@@ -77,8 +80,8 @@ class Engine:
             raise GenerationError(f"rows is {rows}, at least one place is needed")
         self.model, self.places, self.watch = model, rows, watch
         self.cache = cache_mode(model, cache)
-        self.canvas = Canvas(model, cached=self.cache != "none")
-        self.groups: dict[tuple[object, ...], Group] = {}
+        self.canvas = Canvas(model, self.cache)
+        self.groups: dict[Hashable, Group] = {}
         self.waiting: deque[Row] = deque()
         self.known: Answers | None = None
         self.unchecked: list[Peaks] = []
@@ -86,7 +89,11 @@ class Engine:
 
     def __len__(self) -> int:
         """How many rows are in a place or wait for one."""
-        return len(self.waiting) + sum(len(group.rows) for group in self.groups.values())
+        return len(self.waiting) + len(self._inside())
+
+    def _inside(self) -> list[Row]:
+        """The rows that are in a place."""
+        return [row for group in self.groups.values() for row in group.rows]
 
     def submit(self, tokens: Tensor, settings: Settings, *, draw: int | None = None) -> int:
         """Put a row into the queue; it takes part in the next call if a place is free.
@@ -123,7 +130,7 @@ class Engine:
             if row.number == number:
                 self.waiting.remove(row)
                 return
-        for row in rows_of(self.groups.values()):
+        for row in self._inside():
             if row.number == number:
                 self._leave([row])
                 return
@@ -142,7 +149,9 @@ class Engine:
         if not groups:
             return events
         wanted = [group.wants() for group in groups]
-        logits = self._logits(groups, wanted)
+        self.calls += 1
+        logits, columns = logits_of(self.model, self.canvas, groups, wanted)
+        self.columns += columns
         parts = logits.split([len(part.rows) for part in wanted])
         del logits
         for group, part, mine in zip(groups, parts, wanted, strict=True):
@@ -181,8 +190,8 @@ class Engine:
 
     def _admit(self) -> None:
         """Give waiting rows the places that are free."""
-        inside = len(rows_of(self.groups.values()))
-        new: dict[tuple[object, ...], list[Row]] = {}
+        inside = len(self._inside())
+        new: dict[Hashable, list[Row]] = {}
         while self.waiting and inside < self.places:
             row = self.waiting.popleft()
             copies = 1 if row.settings.cfg_scale == 0 else 2
@@ -190,67 +199,12 @@ class Engine:
             self.canvas.reserve(lines, self.longest)
             self.canvas.put(row)
             row.advance()
-            new.setdefault(key_of(row.settings), []).append(row)
+            new.setdefault(row.settings.key, []).append(row)
             inside += 1
         for key, rows in new.items():
             if key not in self.groups:
                 self.groups[key] = Group(self.model, self.canvas, rows[0].settings)
             self.groups[key].begin(rows)
-
-    @torch.no_grad()
-    def _logits(self, groups: list[Group], wanted: list[Wanted]) -> Tensor:
-        """Float `[T, V]`, one group's after the other; under guidance `u + (1 + s) (c - u)`, u blind to the prompt."""
-        canvas = self.canvas
-        lines = torch.cat([part.lines for part in wanted] + [part.blind for part in wanted])
-        blind = [part.columns for part in wanted if len(part.blind)]
-        columns = torch.cat([part.columns for part in wanted] + blind)
-        width = canvas.used
-        tokens = canvas.tokens[: len(canvas.owner), :width]
-        both = send(torch.stack([lines, columns]), canvas.device)
-        read = (both[0], both[1])
-        self.calls += 1
-        seen = [row.stop if self.model.block_length else len(row.tokens) for row in canvas.owner]
-        if canvas.pool is None:
-            width = max(seen)
-            mask = None
-            if min(seen) < width:
-                mask = send(torch.arange(width) < torch.tensor(seen)[:, None], canvas.device)
-            self.columns += width * len(seen)
-            logits = self.model.logits(tokens[:, :width], read=read, attention_mask=mask)
-        else:
-            canvas.pool.layout = layout_of(
-                self._computed(groups, lines, columns), seen, canvas.device, ragged=self.model.ragged
-            )
-            self.columns += sum(canvas.pool.layout.counts)
-            logits = self.model.logits(tokens, read=read, cache=canvas.pool)
-        if logits.shape != (len(lines), self.model.vocab_size):
-            got, asked = tuple(logits.shape), (len(lines), self.model.vocab_size)
-            raise DenoiserError(f"the denoiser gave logits of shape {got} where {asked} were asked for")
-        return logits if not blind else _guided(logits, groups, wanted)
-
-    def _computed(self, groups: list[Group], lines: Tensor, columns: Tensor) -> Tensor:
-        """Bool `[N, W]` on the host: the columns whose keys and values the next call computes."""
-        owner, width, shift = self.canvas.owner, self.canvas.used, self.model.shift
-        facts = [
-            [row.start - shift, row.stop, row.previous - shift, len(row.tokens), row.opening, row.fresh]
-            for row in owner
-        ]
-        start, stop, previous, end, opening, fresh = torch.tensor(facts).T[:, :, None]
-        end = stop if self.model.block_length else end
-        read, masked = torch.zeros(2, len(owner), width, dtype=torch.bool)
-        read[lines, (columns - shift).clamp(min=0)] = True
-        column = torch.arange(width)
-        if self.cache == "touched":
-            for group in groups:
-                assert group.due is not None
-                for row, mine in zip(group.rows, group.due.masked, strict=True):
-                    for line in row.lines:
-                        masked[line, row.start : row.stop] = mine[: row.stop - row.start]
-        stale = self.canvas.stale[: len(owner), :width]
-        view = View(column, start.clamp(min=0), stop, previous.clamp(min=0), end, opening > 0, stale, read, masked)
-        computed = MODES[self.cache](view) | ((fresh > 0) & (column < end))
-        self.canvas.stale[: len(owner), :width] &= ~computed
-        return computed
 
     def _close(self, groups: list[Group]) -> list[Event]:
         """Find the rows whose block is finished; they go on to their next one, or end."""
@@ -266,7 +220,7 @@ class Engine:
             return events
         errors = broken(self.unchecked)
         self.unchecked.clear()
-        failed = [row for row in rows_of(groups) if row.number in errors]
+        failed = [row for row in self._inside() if row.number in errors]
         events += [Failed(row.number, errors[row.number]) for row in failed]
         tokens = self.canvas.tokens[send(torch.tensor([row.lines[0] for row in rows]), self.canvas.device)].cpu()
         leaving = list(failed)
@@ -315,18 +269,3 @@ class Engine:
             group.keep([index for index, row in enumerate(group.rows) if row not in rows])
             if not group.rows:
                 del self.groups[key]
-
-
-def _guided(logits: Tensor, groups: list[Group], wanted: list[Wanted]) -> Tensor:
-    """Float `[T, V]` from the logits of what sees the prompt and, behind them, of what does not."""
-    sizes = [len(part.rows) for part in wanted]
-    seeing, *blind = logits.float().split([sum(sizes), *(len(part.blind) for part in wanted)])
-    parts = list(seeing.split(sizes))
-    for number, (group, unseeing) in enumerate(zip(groups, blind, strict=True)):
-        if len(unseeing):
-            given = parts[number]
-            guided = unseeing + (1 + group.settings.cfg_scale) * (given - unseeing)
-            # What is impossible stays so; what only the blind pass rules out is left to the other one.
-            possible = guided.masked_fill(given == -torch.inf, -torch.inf)
-            parts[number] = possible.where(unseeing > -torch.inf, given)
-    return torch.cat(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,21 +64,23 @@ def settle(planner: Planner, block: BlockState, *flags: Tensor) -> tuple[BlockSt
     due = _due(planner, block, wanted, flags)
     stuck = _stuck(due)
     while stuck.any():
-        step, length = torch.stack([block.step, block.length]).cpu()
-        last = torch.tensor([planner.num_steps(size) or size if size else 0 for size in length.tolist()]) - 1
+        step, length = torch.stack([block.step, block.length]).cpu().numpy()
+        last = np.array([planner.num_steps(size) or size if size else 0 for size in length.tolist()]) - 1
         passing = stuck & (step < last)
         if not passing.any():
-            return block, Due(due.wanted | (due.masked & stuck[:, None]), due.masked, due.flags)
-        block = block.at(block.step + send(passing, block.step.device))
+            wanted = due.wanted | (due.masked & torch.from_numpy(stuck)[:, None])
+            return block, Due(wanted, due.masked, due.flags)
+        block = block.at(block.step + send(torch.from_numpy(passing), block.step.device))
         wanted = checked(planner, "wanted", planner.wanted(block), block) & block.initially_masked
         due = Due(_due(planner, block, wanted, ()).wanted, due.masked, due.flags)
         stuck = _stuck(due)
     return block, due
 
 
-def _stuck(due: Due) -> Tensor:
+def _stuck(due: Due) -> np.ndarray:
     """Bool `[N]`: rows with masks of which none is wanted."""
-    return due.masked.any(dim=1) & ~(due.wanted & due.masked).any(dim=1)
+    wanted, masked = due.wanted.numpy(), due.masked.numpy()
+    return masked.any(axis=1) & ~(wanted & masked).any(axis=1)
 
 
 def _due(planner: Planner, block: BlockState, wanted: Tensor, flags: tuple[Tensor, ...]) -> Due:

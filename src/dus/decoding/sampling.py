@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from dus.decoding.caches import send
 from dus.decoding.settings import GenerationError
 from dus.planners.counter import uniform
 
@@ -135,19 +139,66 @@ class Choice:
         return score if self._deferred is None else score.masked_fill(self._deferred, value)
 
 
+class Past:
+    """The distributions of the rows' step before, for a planner that compares: nothing where there was none.
+
+    Attributes:
+        logs: float `[N, B, V]`, natural logarithms, NaN where nothing is; None before the first step.
+    """
+
+    def __init__(self) -> None:
+        self.logs: Tensor | None = None
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.logs = None
+
+    def forget(self, at: Tensor) -> None:
+        """Forget rows, int64 on the host."""
+        if self.logs is not None:
+            self.logs[send(at, self.logs.device)] = torch.nan
+
+    def keep(self, at: Tensor) -> None:
+        """Go on with some rows, int64 on the host."""
+        if self.logs is not None:
+            self.logs = self.logs[send(at, self.logs.device)]
+
+    def grow(self, count: int, width: int) -> None:
+        """Make room for more rows and longer blocks."""
+        if self.logs is not None:
+            more = (width - self.logs.shape[1], count - self.logs.shape[0])
+            self.logs = pad(self.logs, (0, 0, 0, more[0], 0, more[1]), value=torch.nan)
+
+    def divergence(self, choice: Choice, rows: np.ndarray, offsets: np.ndarray) -> Tensor:
+        """Float `[T]`: KL in nats from each distribution of the step before to that of now; inf where none was."""
+        now = choice.log_probability
+        if self.logs is None:
+            return torch.full_like(now[:, 0], torch.inf)
+        row, offset = send(torch.from_numpy(np.stack([rows, offsets])), now.device).unbind(0)
+        nats = torch.linalg.vecdot(now.exp(), now - self.logs[row, offset]).clamp(min=0)
+        return nats.nan_to_num(nan=torch.inf)
+
+    def remember(self, choice: Choice, rows: np.ndarray, offsets: np.ndarray, shape: Sequence[int]) -> None:
+        """Keep this step's distributions, and no others, of blocks `[N, B]`."""
+        now = choice.log_probability
+        self.logs = now.new_full((*shape, now.shape[-1]), torch.nan)
+        row, offset = send(torch.from_numpy(np.stack([rows, offsets])), now.device).unbind(0)
+        self.logs[row, offset] = now
+
+
 @dataclass(frozen=True)
 class Peaks:
     """The largest logits of one group's share of a call, to be looked at once a block and not after each step.
 
     Attributes:
         peak: float `[T]` on the device: NaN where any logit is, or infinite, or at `NEVER` where none is allowed.
-        rows: int64 `[T]` on the host, the row of each, as an index of `where`.
+        rows: int64 `[T]`, on the host, the row of each, as an index of `where`.
         where: for each row the engine's number and the user's, the block's first and last position, and its steps
             before this one.
     """
 
     peak: Tensor
-    rows: Tensor
+    rows: np.ndarray
     where: list[tuple[int, int, int, int, int]]
 
 
@@ -157,8 +208,8 @@ def broken(steps: list[Peaks]) -> dict[int, GenerationError]:
     if not steps or bool(_sound(torch.cat([step.peak for step in steps])).cpu().all()):
         return found
     for step in steps:
-        bad = ~_sound(step.peak).cpu()
-        for row in step.rows[bad].unique().tolist():
+        bad = ~_sound(step.peak).cpu().numpy()
+        for row in np.unique(step.rows[bad]).tolist():
             number, draw, first, last, taken = step.where[row]
             problem = (
                 f"the denoiser gave NaN or no finite logit for row {draw}, in the block of positions {first} to "

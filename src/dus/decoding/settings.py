@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from numbers import Integral, Real
@@ -73,6 +73,16 @@ class Settings:
         if self.auto is not None:
             return self.auto.choices[-1]
         return BLOCK_LENGTH if self.block_length is None else self.block_length  # type: ignore[return-value]
+
+    @property
+    def key(self) -> Hashable:
+        """What rows have to agree in to be decoded by one rule; each keeps its own seed, blocks and stops."""
+        try:
+            hash(rule := self.rule)
+        except TypeError:  # a planner of the user's own that holds a list
+            rule = id(self.rule)  # type: ignore[assignment]
+        lists = (tuple(self.suppress_tokens or ()), tuple(self.defer_tokens or ()))
+        return (rule, self.temperature, self.top_p, self.top_k, self.cfg_scale, self.scores, *lists)
 
     def _types(self) -> Iterator[tuple[bool, str]]:
         """Whether each field is of the type that is needed, and what to say if not."""
