@@ -45,6 +45,16 @@ def answer(generation: Generation, row: int) -> dict[str, Any]:
     }
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written.
+
+    Raises:
+        InputError: the path is a folder, or lies in none.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: " + ("it is a folder" if path.is_dir() else "there is no folder"))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[TextIO]:
     """A text file to write to, under a temporary name until all went well; on failure nothing is left behind.
@@ -52,7 +62,6 @@ def replacing(path: Path) -> Iterator[TextIO]:
     Raises:
         InputError: the path is a folder, or lies in none.
     """
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"{path} cannot be written: " + ("it is a folder" if path.is_dir() else "there is no folder"))
+    check_writable(path)
     with files.replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         yield file
