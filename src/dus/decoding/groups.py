@@ -184,7 +184,9 @@ class Group:
             self._choose(choosing, spread(choice.entropy))
         decision = self._decision(choice, spread, wanted)
         self._write(choice, decision, wanted, place, cell, taken)
-        where = [(row.draw, row.start - row.origin, row.stop - row.origin - 1, row.taken) for row in self.rows]
+        where = [
+            (row.number, row.draw, row.start - row.origin, row.stop - row.origin - 1, row.taken) for row in self.rows
+        ]
         for row in self.rows:
             row.taken += 1
             row.opening = row.fresh = False

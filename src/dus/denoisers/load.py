@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -28,7 +27,6 @@ from dus.denoisers.quiet import quiet_loading
 from dus.denoisers.remote import check_attention, explained
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
-_EXPECTED = (OSError, RuntimeError, ValueError, TypeError, ImportError, StrictDataclassError)
 _LARGE = 1 << 30  # bytes of weights from which on loading takes long enough for a progress bar
 
 
@@ -205,12 +203,10 @@ def _model(auto: Any, folder: Path, config: dict[str, Any], **kwargs: Any) -> An
         raise
     except SafetensorError as error:
         raise DenoiserError(f"A weights file in {folder} is damaged or incomplete: {error}.") from error
-    except Exception as error:
+    except Exception as error:  # transformers raises whatever comes of a config that no model has
         if kwargs["trust_remote_code"] and not isinstance(error, OSError | RuntimeError | ValueError):
             raise explained(error, folder, config) from error
-        if isinstance(error, _EXPECTED):
-            raise DenoiserError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
-        raise
+        raise DenoiserError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
     if misfits := [f"{name} {list(got)} for {list(want)}" for name, got, want in report["mismatched_keys"]]:
         raise DenoiserError(f"The weights in {folder} do not fit its config.json: {some(misfits)}.")
     if missing := report["missing_keys"]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dus.decoding import Settings
+from dus.decoding.arguments import idle
 from dus.evaluation.harness.reading import HarnessError, Length, Rows, Switch, value_of
-from dus.evaluation.synonyms import meant
+from dus.writing.synonyms import meant
 
 DECODING = (
     *("planner", "block_length", "max_new_tokens", "cache", "temperature", "top_p", "top_k", "seed", "cfg_scale"),
@@ -129,7 +130,11 @@ class Arguments:
         for name in sorted(own.keys() & given.keys() - {"stop"}):
             if own[name] != given[name]:
                 warning_once(logger, f"{name} is {given[name]} for every request, where {own[name]} is asked for too")
-        return Settings(**{"seed": 0, **own, **given, "scores": False})
+        settings = Settings(**{"seed": 0, **own, **given, "scores": False})
+        for sentence in idle(settings) if asked else ():
+            if sentence.split()[0] in given:
+                warning_once(logger, sentence)
+        return settings
 
 
 def _own(asked: Mapping[str, Any]) -> dict[str, Any]:
