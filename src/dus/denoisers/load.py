@@ -87,7 +87,7 @@ def load(
     dtype = one_dtype(dtype, model_kwargs.pop("torch_dtype", None))
     hub, passed = parted(model_kwargs)
     folder = checkpoint_folder(path_or_hub_id, revision, trust_remote_code, **hub)
-    folder, lora = _with_adapter(folder, adapter, trust_remote_code, hub)
+    folder, lora = adapters.model_and_adapter(folder, adapter, trust_remote_code, **hub)
     config = read_config(folder)
     check_quantized(config, folder)
     progress = check_weights(folder) >= _LARGE
@@ -103,6 +103,7 @@ def load(
         model = _model(auto, folder, config, dtype=type_of(dtype, target), trust_remote_code=trusted, **passed)
         tokenizer = _tokenizer(folder, lora, trusted)
         if lora is not None:
+            adapters.check_vocabulary(tokenizer, model.config.vocab_size, lora)
             model = adapters.merge(model, lora)
             if quantize is not None:
                 quantize_body(model, quantize)
@@ -114,17 +115,6 @@ def load(
     if not native:
         check_attention(denoiser, folder, config)
     return prepared(denoiser, compile, pack=pack, experts=passed.get("experts_implementation") is None)
-
-
-def _with_adapter(folder: Path, adapter: Any, code: bool, hub: dict[str, Any]) -> tuple[Path, Path | None]:
-    """The folder of a model, and that of its adapter; a folder that is an adapter names its model."""
-    reached = {name: hub[name] for name in ("token", "cache_dir", "local_files_only", "proxies") if name in hub}
-    if adapters.is_adapter(folder):
-        if adapter is not None:
-            raise DenoiserError(f"{folder} is an adapter itself: name a model beside adapter={str(adapter)!r}.")
-        base, revision = adapters.base_of(folder)
-        return checkpoint_folder(base, revision, code, **reached), folder
-    return folder, None if adapter is None else checkpoint_folder(adapter, **reached)
 
 
 def _placement(device: str | torch.device, passed: dict[str, Any]) -> tuple[torch.device, bool]:
