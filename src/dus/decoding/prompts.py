@@ -125,7 +125,7 @@ def _conversation(tokenizer: Any, messages: list[Message], number: int) -> str:
     """Chat messages in the template, up to where the assistant goes on.
 
     Raises:
-        GenerationError: they are no messages, or the template refuses them, as some do with a system's turn.
+        GenerationError: They are no messages, or the template refuses them, as some do with a system's turn.
     """
     from jinja2 import TemplateError
 

@@ -123,7 +123,7 @@ class Run:
         """Go on with half as many rows at once, because these did not fit.
 
         Raises:
-            GenerationError: it was one row alone.
+            GenerationError: It was one row alone.
         """
         if count == 1:
             raise too_long(self.lengths, "does not fit in the device's memory")
@@ -137,7 +137,7 @@ class Run:
         """Go through all steps, with a progress bar or a function that sees each of them.
 
         Raises:
-            GenerationError: the progress is neither a function nor yes or no.
+            GenerationError: The progress is neither a function nor yes or no.
         """
         if not (isinstance(progress, bool) or callable(progress)):
             raise GenerationError(f"progress is {progress!r}, but has to be True, False or a function")
