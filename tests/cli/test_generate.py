@@ -125,6 +125,14 @@ def test_an_option_without_effect_is_told_of_in_a_line(dus, checkpoint, idle):
     assert "above 0" in line or "confidence(like=dus)" in line
 
 
+def test_a_blank_in_a_prompt_points_to_infill(dus, checkpoint):
+    code, _, err = dus("generate", "5 + 7 = [MASK]", "--model", checkpoint, *SHORT)
+    assert code == 0
+    assert err.startswith(
+        "dus: prompt 0 holds [MASK], which generate reads as letters: to have it filled in, use infill\n"
+    )
+
+
 def test_progress_bar_counts_every_prompt_once(checkpoint):
     decoding = {"max_new_tokens": 12, "block_length": 4, "scores": False}
     prompts = ["x" * (n + 1) for n in range(7)]

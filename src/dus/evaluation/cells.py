@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -93,7 +94,7 @@ def grid(
 ) -> list[Cell]:
     """Every combination once.
 
-    What draws nothing has one seed, 0. What comes out the same at every block length has one, the largest.
+    What draws nothing has one seed, 0, which is a `GenerationWarning` if it is so for all of them. What comes out the same at every block length has one, the largest.
 
     Args:
         asked: The questions, no two of the same name.
@@ -108,7 +109,7 @@ def grid(
         PlannerError, GenerationError: Something is unknown or out of range; the message names it.
         SweepError: There are questions without a prompt.
     """
-    from dus.decoding import Settings
+    from dus.decoding import GenerationWarning, Settings
 
     cells: dict[Cell, None] = {}
     for questions in asked:
@@ -126,6 +127,11 @@ def grid(
                     rule.check(kept)
                     cell = replace(base, planner=str(rule), block_length=kept, cache=cache, eos=end)
                     cells[replace(cell, temperature=heat, seed=seed, files=_content(rule))] = None
+    if set(seeds) != {0} and not any(cell.seed for cell in cells):
+        told = (
+            "seeds have no effect: no planner draws, and at temperature 0 no token is drawn; 0 stands for all of them"
+        )
+        warnings.warn(told, GenerationWarning, stacklevel=2)
     return list(cells)
 
 
