@@ -94,7 +94,8 @@ def grid(
 ) -> list[Cell]:
     """Every combination once.
 
-    What draws nothing has one seed, 0, which is a `GenerationWarning` if it is so for all of them. What comes out the same at every block length has one, the largest.
+    What draws nothing has one seed, 0, with a `GenerationWarning` if nothing draws. What comes out the same at every
+    block length has one, the largest.
 
     Args:
         asked: The questions, no two of the same name.
