@@ -143,7 +143,8 @@ def _model(
     import torch
 
     from dus.bench.shapes import random_model
-    from dus.denoisers.load import place_of, prepared, type_of
+    from dus.denoisers.arguments import place_of, type_of
+    from dus.denoisers.load import prepared
 
     where = place_of(device)
     kind = torch.bfloat16 if dtype == "auto" else cast("torch.dtype", type_of(dtype, where))

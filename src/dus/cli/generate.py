@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from json import loads as parsed
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 
 from dus.cli import InputError, options
 from dus.cli.output import as_json, print_figures, print_texts, records, replacing
-from dus.cli.prompts import read_prompts, to_rows
+from dus.cli.prompts import Prompt, read_prompts, to_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,6 +77,9 @@ def generate(
     from dus.cli.loading import load_asked
     from dus.decoding import Settings
 
+    if many and out is not None:
+        _into(out, context, prompts, decoding)
+        return
     settings = Settings(**decoding)  # what is wrong with it is said before the model is loaded
     with replacing(out) if out else nullcontext() as file:
         denoiser = load_asked(context)
@@ -93,7 +97,25 @@ def generate(
     elif not watch and out is None:
         print_texts(prompts, generation, samples)
     if not json and not watch:
-        print_figures(generation, seconds, out)
+        print_figures(len(generation.nfe), sum(generation.nfe), sum(generation.useful), seconds, out)
+
+
+def _into(out: Path, context: typer.Context, prompts: list[Prompt], decoding: dict[str, Any]) -> None:
+    """Answer many prompts into a file."""
+    from dus.cli.answering import into_file
+
+    began = time.perf_counter()
+    wrong = into_file(out, context, prompts, decoding)
+    found = [parsed(line) for line in out.read_bytes().splitlines()]
+    answers = [answer for record in found for answer in record.get("answers", ())]
+    if context.params["json"]:
+        for record in found:
+            typer.echo(as_json(record))
+    else:
+        useful = sum(answer["tpf"] * answer["nfe"] for answer in answers)
+        print_figures(len(answers), sum(answer["nfe"] for answer in answers), useful, time.perf_counter() - began, out)
+    if wrong:
+        raise InputError(f"{wrong} prompts could not be decoded: their lines in {out} have an error")
 
 
 def _watched(

@@ -70,7 +70,7 @@ def infill(
     many = prompts[0].line is not None
     if not json:
         print_texts(prompts, generation, samples)
-        print_figures(generation, seconds, None)
+        print_figures(len(generation.nfe), sum(generation.nfe), sum(generation.useful), seconds, None)
         return
     for record in records(prompts, generation, samples):
         typer.echo(as_json(record if many else {**record, "seconds": seconds}))

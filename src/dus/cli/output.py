@@ -60,13 +60,21 @@ def print_texts(prompts: list[Prompt], generation: Generation, samples: int) -> 
         typer.echo(text)
 
 
-def print_figures(generation: Generation, seconds: float, out: Path | None) -> None:
+def print_figures(count: int, nfe: int, tokens: float, seconds: float, out: Path | None) -> None:
     """What the answers took, on standard error."""
-    nfe, tokens = sum(generation.nfe), sum(generation.useful)
-    count = len(generation.nfe)
     answers = f"{count} answers   " if count > 1 else ""
     written = f"   {out}" if out else ""
     typer.echo(f"{answers}NFE {nfe}   TPF {tokens / max(nfe, 1):.2f}   {seconds:.2f} s{written}", err=True)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written.
+
+    Raises:
+        InputError: the path is a folder, or lies in none.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: " + ("it is a folder" if path.is_dir() else "there is no folder"))
 
 
 @contextmanager
@@ -76,7 +84,6 @@ def replacing(path: Path) -> Iterator[TextIO]:
     Raises:
         InputError: the path is a folder, or lies in none.
     """
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"{path} cannot be written: " + ("it is a folder" if path.is_dir() else "there is no folder"))
+    check_writable(path)
     with files.replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         yield file

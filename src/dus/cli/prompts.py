@@ -8,16 +8,15 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dus.cli import InputError
+from dus.serving.source import BatchError, content_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dus.denoisers import MaskedLM
-
-FIELDS = ("question", "prompt", "text")
 
 
 @dataclass(frozen=True)
@@ -153,27 +152,7 @@ def _from_line(file: str, number: int, line: str) -> Prompt:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{place}no valid JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise InputError(f"{place}an object with {_either()} is needed, not {line.strip()[:40]}")
-    if "messages" in record:
-        if not _are_messages(record["messages"]):
-            raise InputError(f"{place}messages are a list of objects, each with a text in role and in content")
-        return Prompt(record["messages"], number, file)
-    name = next((name for name in FIELDS if name in record), None)
-    if name is None:
-        raise InputError(f"{place}it has {', '.join(record) or 'no fields'}, but none of {_either()}")
-    if not isinstance(record[name], str) or not record[name].strip():
-        raise InputError(f"{place}{name} has to be a text that is not empty")
-    return Prompt(record[name], number, file)
-
-
-def _are_messages(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(_is_message(message) for message in value)
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("role", "content"))
-
-
-def _either() -> str:
-    return f"{', '.join(FIELDS)} or messages"
+    try:
+        return Prompt(content_of(record), number, file)
+    except BatchError as error:
+        raise InputError(f"{place}{error}") from None

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -18,11 +15,7 @@ from dus.evaluation.cells import Cell, SweepError
 from dus.evaluation.engine import Answered, Shard
 from dus.evaluation.tasks import Unit
 from dus.writing.files import write
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+from dus.writing.locks import LockedError, alone
 
 COUNTS = ("nfe", "useful", "written", "distance", "pairs", "isolated", "unmasked")
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
@@ -93,25 +86,11 @@ class Store:
         Raises:
             SweepError: Another process does so; the message names it.
         """
-        if fcntl is None:
-            yield
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise SweepError(
-                    f"{self.folder} is being filled by {file.read() or 'another process'}: wait for it, or name "
-                    "another folder"
-                ) from None
-            except OSError as error:  # some file systems of networks have no locks
-                warnings.warn(f"{self.folder} cannot be locked ({error}): start no other sweep there", stacklevel=3)
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()}")
-            file.flush()
-            yield
+        try:
+            with alone(self.folder):
+                yield
+        except LockedError as error:
+            raise SweepError(str(error)) from None
 
     def record(self) -> dict[str, Any]:
         """`model`, and `sessions`: for each start of the sweep its circumstances.

@@ -174,7 +174,7 @@ def test_every_argument_of_load_and_of_decoding_is_one_here():
     names = {field.name for field in fields(Arguments)}
     here = {"planner", "stop", "scores"}  # stop strings are a task's
     assert {field.name for field in fields(Settings) if field.init} - here <= names
-    loading = set(inspect.signature(load).parameters) - {"path_or_hub_id", "model_kwargs", "adapter"}
+    loading = set(inspect.signature(load).parameters) - {"path_or_hub_id", "model_kwargs", "adapter", "pack"}
     assert loading <= names
 
 

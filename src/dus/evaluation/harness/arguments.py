@@ -19,7 +19,7 @@ DECODING = (
     *("eos", "suppress_tokens", "defer_tokens"),
 )
 LOADING = (
-    *("revision", "dtype", "device", "trust_remote_code", "mask_token_id", "quantize", "compile"),
+    *("revision", "dtype", "device", "trust_remote_code", "mask_token_id", "shift", "quantize", "compile"),
     *("device_map", "attn_implementation"),
 )
 ROOM = ("max_completion_tokens", "max_tokens", "max_new_tokens", "max_gen_toks")
@@ -52,7 +52,7 @@ class Arguments:
         batch_size: The number of rows in a denoiser call; `auto` takes the largest of `max_batch_size`, its half, and
             so on that fits in memory.
         max_batch_size: The most rows that `batch_size=auto` tries.
-        revision, dtype, device, trust_remote_code, mask_token_id, quantize, compile: Arguments of `dus.load`.
+        revision, dtype, device, trust_remote_code, mask_token_id, shift, quantize, compile: Arguments of `dus.load`.
         peft: The folder or hub id of an adapter, which `dus.load` calls `adapter`.
         device_map, attn_implementation: Arguments of transformers' `from_pretrained`.
     """
@@ -81,6 +81,7 @@ class Arguments:
     device: str = "auto"
     trust_remote_code: bool = False
     mask_token_id: int | None = None
+    shift: int | None = None
     quantize: str | None = None
     compile: Switch | None = None
     peft: str | None = None
