@@ -89,7 +89,7 @@ def test_a_template_asked_for_where_no_text_is_to_be_put_in_it_is_told_of():
     turns = [{"role": "user", "content": "a"}]
     for prompts, chat, sentence in (
         (ROW, True, "chat=True has no effect on token ids"),
-        (ROW, False, "chat=False has no effect on token ids"),
+        (ROW, False, None),
         (turns, False, "chat=False has no effect on chat messages"),
         (turns, True, None),
         (["a", "a"], False, None),

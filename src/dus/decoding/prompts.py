@@ -78,15 +78,14 @@ def _warn_of_blanks(prompts: list[Any]) -> None:
 
 
 def _warn_of_idle(prompts: list[Any], chat: bool | None) -> None:
-    """Say where no prompt is one that `chat` is about."""
-    if chat is None or any(isinstance(prompt, str) for prompt in prompts):
-        return
-    if all(map(_is_conversation, prompts)):
-        idle = None if chat else "chat messages, which stand in the chat template in any case"
-    else:
+    """Say where no prompt is one that `chat` changes."""
+    if chat and not any(isinstance(prompt, str) or _is_conversation(prompt) for prompt in prompts):
         idle = "token ids: it is about texts"
-    if idle:
-        warnings.warn(f"chat={chat} has no effect on {idle}", GenerationWarning, stacklevel=5)
+    elif chat is False and all(map(_is_conversation, prompts)):
+        idle = "chat messages, which stand in the chat template in any case"
+    else:
+        return
+    warnings.warn(f"chat={chat} has no effect on {idle}", GenerationWarning, stacklevel=5)
 
 
 def _is_conversation(prompt: Any) -> bool:
