@@ -17,6 +17,7 @@ from dus.denoisers.arguments import is_placed, one_dtype, parted, place_of, type
 from dus.denoisers.attention import choose_attention
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.compiled import compile_forward
+from dus.denoisers.experts import pack_experts
 from dus.denoisers.files import check_weights, checkpoint_folder, read_config, some
 from dus.denoisers.known import FAMILIES, UNSUPPORTED
 from dus.denoisers.model import MaskedLM
@@ -112,7 +113,7 @@ def load(
     denoiser = (NativeLM if native else MaskedLM)(model, tokenizer, mask_token_id=mask_token_id, shift=shift)
     if not native:
         check_attention(denoiser, folder, config)
-    return prepared(denoiser, compile, pack=pack)
+    return prepared(denoiser, compile, pack=pack, experts=passed.get("experts_implementation") is None)
 
 
 def _with_adapter(folder: Path, adapter: Any, code: bool, hub: dict[str, Any]) -> tuple[Path, Path | None]:
@@ -138,16 +139,19 @@ def _placement(device: str | torch.device, passed: dict[str, Any]) -> tuple[torc
     return target, placed
 
 
-def prepared(denoiser: MaskedLM, compile: bool | str, *, pack: bool = True) -> MaskedLM:
+def prepared(denoiser: MaskedLM, compile: bool | str, *, pack: bool = True, experts: bool = True) -> MaskedLM:
     """The same denoiser, made fast: weights packed and attention chosen on a CPU, the forward compiled if asked for.
 
     Args:
         denoiser: changed in place.
         compile, pack: as for `load`.
+        experts: whether experts are packed too.
     """
     if isinstance(denoiser, NativeLM):
         if pack:
             packed.pack(denoiser.model)
+            if experts:
+                pack_experts(denoiser.model)
         choose_attention(denoiser.model)
     if compile:
         compile_forward(denoiser.body, "default" if compile is True else compile)
