@@ -61,14 +61,14 @@ def test_a_client_that_goes_gives_its_rows_back(server):
 
 
 def test_a_killed_replica_loses_no_request_and_doubles_none(server, model):
-    prompts = [SUM.replace("5", str(number)) for number in range(2, 18)]
+    prompts = [SUM.replace("5", str(number)) for number in range(2, 12)]
     slowly = {"planner": "confidence(per_step=1)", "block_length": 8, "eos": "ignore"}
     streamed = []
 
     def asked(number):
         if number % 2:
-            return chat(server, prompts[number], max_tokens=64, extra_body=slowly).choices[0].message.content
-        chunks = chat(server, prompts[number], max_tokens=64, stream=True, extra_body={**slowly, "stream_steps": True})
+            return chat(server, prompts[number], max_tokens=32, extra_body=slowly).choices[0].message.content
+        chunks = chat(server, prompts[number], max_tokens=32, stream=True, extra_body={**slowly, "stream_steps": True})
         text = ""
         for chunk in chunks:
             text += chunk.choices[0].delta.content or ""
@@ -76,16 +76,16 @@ def test_a_killed_replica_loses_no_request_and_doubles_none(server, model):
                 streamed.append((number, chunk.step["number"]))
         return text
 
-    with ThreadPoolExecutor(16) as pool:
-        waiting = [pool.submit(asked, number) for number in range(16)]
-        eventually(lambda: len(streamed) > 16)
+    with ThreadPoolExecutor(10) as pool:
+        waiting = [pool.submit(asked, number) for number in range(10)]
+        eventually(lambda: len(streamed) > 10)
         victim, *others = replicas()
         assert len(others) == 1
         victim.send_signal(signal.SIGKILL)
         texts = [one.result() for one in waiting]
-    settings = {"max_new_tokens": 64, "block_length": 8, "planner": "confidence(per_step=1)", "eos": "ignore"}
+    settings = {"max_new_tokens": 32, "block_length": 8, "planner": "confidence(per_step=1)", "eos": "ignore"}
     assert texts == dus.generate(model, prompts, **settings).text
-    assert sorted(streamed) == [(number, step) for number in range(0, 16, 2) for step in range(64)]
+    assert sorted(streamed) == [(number, step) for number in range(0, 10, 2) for step in range(32)]
     eventually(lambda: server.service.held == 0)
 
 

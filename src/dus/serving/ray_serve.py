@@ -7,7 +7,9 @@ so that the answer is the same, and what was told of it is not told again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,7 +24,6 @@ from dus.serving.requests import Limits
 from dus.serving.rows import Job, Rows, RowStep, Told
 from dus.serving.service import Line, Service, ServingError, TooLate
 
-APP = "dus"
 LIVES = 4
 """How many replicas a request may cost their lives before it is given up."""
 _UNBOUNDED = 1 << 30
@@ -200,6 +201,8 @@ def deployed(
     if began:
         local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
         ray.init(log_to_driver=False, logging_level="ERROR", **local)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    name = f"dus-{uuid.uuid4().hex[:8]}"
     try:
         serve.start(proxy_location="Disabled", logging_config=_QUIET)
         gpus = min(1.0, ray.cluster_resources().get("GPU", 0.0)) if num_gpus is None else num_gpus
@@ -214,7 +217,7 @@ def deployed(
             **size,
         )
         try:
-            handle = serve.run(deployment.bind(load, limits, cache), name=APP, route_prefix=None)
+            handle = serve.run(deployment.bind(load, limits, cache), name=name, route_prefix=None)
         except RuntimeError as error:
             raise ServingError(f"the replicas cannot be started: {error}") from None
         most = int((autoscaling or {}).get("max_replicas", replicas))
@@ -225,7 +228,7 @@ def deployed(
             serve.shutdown()
             ray.shutdown()
         else:
-            serve.delete(APP)
+            serve.delete(name)
 
 
 def _checked(autoscaling: dict[str, float]) -> Any:
