@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dus.cli.colours import block_steps, coloured, legend, step_style
-from dus.lab.analysis.pieces import pieces
+from dus.cli.colours import coloured, legend, step_style
+from dus.decoding.colours import block_steps, pieces
 from dus.planners import parse, registered
 
 from .conftest import byte_tokenizer

@@ -43,6 +43,11 @@ SETTINGS = [
     ({"stop": "a"}, "stop strings need a tokenizer"),
     ({"stop": 5}, "stop is 5, .*a string or a list of strings"),
     ({"stop": ["a", 5]}, r"stop is \['a', 5\], .*a string or a list of strings"),
+    ({"scores": "no"}, "scores is 'no', .*True or False"),
+    ({"progress": "bar"}, "progress is 'bar', .*True, False or a function"),
+    ({"max_new_tokens": 10**18}, "max_new_tokens is 1000000000000000000, .*between 0 and 1e9"),
+    ({"samples": 10**9}, "samples is 1000000000, .*at most 10,000,000"),
+    ({"first_row": -1}, "first_row is -1, .*at least 0"),
     ({"samples": 0}, "samples is 0, .*at least 1"),
     ({"samples": 1.5}, "samples is 1.5, .*whole number"),
     ({"batch_size": 0}, "batch_size is 0, .*at least 1"),
@@ -65,7 +70,7 @@ def test_a_setting_out_of_range_is_named_with_what_would_be_right(settings, mess
 
 
 PROMPTS = [
-    (TEXT, "", "prompt 0 is empty"),
+    (TEXT, "", r"prompt 0 is empty: to generate without a prompt, .* torch.zeros\(1, 0, dtype=torch.long\)"),
     (TEXT, ["a", ""], "prompt 1 is empty"),
     (TEXT, [], "the list is empty"),
     (TEXT, "a<mask>b", "prompt 0 contains the mask token: dus.infill"),
@@ -84,7 +89,7 @@ PROMPTS = [
     (IDS, None, "prompts are a string, .*not a NoneType"),
     (IDS, 7, "prompts are a string, .*not an? int"),
     (CHAT, HELLO[0], "prompts are a string, .*not a dict"),
-    (CHAT, BatchEncoding({"input_ids": [[2, 3]]}), "prompts are a string, .*not a BatchEncoding"),
+    (CHAT, BatchEncoding({"tokens": [[2, 3]]}), "prompts are a string, .*not a BatchEncoding"),
     (CHAT, [{"role": "user"}], "prompt 0: chat messages are dictionaries whose role and content are strings"),
     (CHAT, [HELLO, [{"role": "user", "content": [{"type": "text", "text": "a"}]}]], "prompt 1: chat messages"),
     (CHAT, [*HELLO, "ab"], "prompt 0: chat messages"),
@@ -147,6 +152,13 @@ def test_a_row_that_just_fits_the_context_is_generated():
     assert len(dus.infill(TEXT, "ab" * 9 + "[MASK]a").tokens[0]) == 20
     with pytest.raises(GenerationError, match="context of 20"):
         dus.infill(TEXT, "ab" * 10 + "[MASK]")
+
+
+@pytest.mark.parametrize("model", ["GSAI-ML/LLaDA-8B-Base", None, torch.nn.Linear(2, 2)])
+def test_what_is_no_denoiser_is_refused(model):
+    for call in (lambda: dus.generate(model, "a"), lambda: dus.infill(model, "[MASK]"), lambda: dus.steps(model, "a")):
+        with pytest.raises(DenoiserError, match=r"is no denoiser: make one with dus.load"):
+            call()
 
 
 def test_an_empty_row_of_tokens_is_generation_from_nothing():

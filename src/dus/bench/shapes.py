@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from dus.denoisers import DenoiserError, LladaConfig, LladaForMaskedLM, NativeLM
-from dus.denoisers.quantized import quantization
+from dus.denoisers.quantized import quantize_body
 
 SHAPES: dict[str, dict[str, Any]] = {
     "llada-8b": {
@@ -38,7 +38,7 @@ def random_model(
     number of heads. `quantize` is as for `dus.load`.
 
     Raises:
-        DenoiserError: for a shape that is not known, a scale outside (0, 1], or as `quantization`.
+        DenoiserError: for a shape that is not known, a scale outside (0, 1], or as `quantize_body`.
     """
     if shape not in SHAPES:
         raise DenoiserError(f"no shape is named {shape!r}; known are {', '.join(SHAPES)}")
@@ -68,8 +68,5 @@ def random_model(
         torch.set_default_dtype(before)
     denoiser = NativeLM(model.eval())
     if quantize is not None:
-        how = quantization(quantize).quant_type
-        from torchao.quantization import quantize_
-
-        quantize_(denoiser.body, how)
+        quantize_body(model, quantize)
     return denoiser

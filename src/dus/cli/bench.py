@@ -18,6 +18,7 @@ from dus.cli import InputError
 from dus.cli.options import Device, Dtype, Json, MaskTokenId, Model, Revision, TrustRemoteCode
 
 if TYPE_CHECKING:
+    from dus.bench.measure import Setting
     from dus.denoisers import NativeLM
 
 CACHES = ["none", "prefix", "dual", "block", "touched"]
@@ -49,6 +50,14 @@ def bench(
     split: Annotated[
         bool, typer.Option("--split", help="Split the speed-up over the textbook loop, token by token, into its parts.")
     ] = False,
+    requests: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Time so many requests of mixed sizes in an engine of --batch places, and in batches; --prompt and "
+            "--new are the largest sizes.",
+        ),
+    ] = None,
     repeats: Annotated[int, typer.Option(help="Rounds of which the median is taken.", min=1)] = 5,
     threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1, show_default="torch's")] = None,
     dtype: Dtype = "auto",
@@ -72,11 +81,13 @@ def bench(
     caches = [mode for several in cache or [] for mode in several.split(",")]
     if split and (growing or quantize or compile or len(caches) > 1):
         raise InputError("--split takes one model, one size and one --cache, and no --growth")
+    if requests and (growing or split or quantize or compile or textbook or len(caches) > 1):
+        raise InputError("--requests takes one model, one size and one --cache, and nothing else to time")
     sizes = _sizes({"batch": batch, "prompt": prompt, "new": new, "block": block_length}, growing)
-    if growing and page is not None:
+    if (growing or requests) and page is not None:
         from dus.writing.style import require_matplotlib
 
-        require_matplotlib()  # before the minutes that the curves take
+        require_matplotlib()  # before the minutes that it takes
     if threads is not None:
         torch.set_num_threads(threads)
     others = {"revision": revision, "trust": trust_remote_code, "mask_token_id": mask_token_id}
@@ -87,7 +98,9 @@ def bench(
         "variants": variants,
     }
     asked = {"planner": planner, "repeats": repeats}
-    if split:
+    if requests:
+        found = _requests(denoiser, sizes, asked, requests, (caches or ["block"])[0])
+    elif split:
         found = _split(denoiser, sizes, asked, (caches or CACHES)[-1])
     else:
         found = _measured(denoiser, sizes, growing, asked, how)
@@ -130,7 +143,8 @@ def _model(
     import torch
 
     from dus.bench.shapes import random_model
-    from dus.denoisers.load import place_of, prepared, type_of
+    from dus.denoisers.arguments import place_of, type_of
+    from dus.denoisers.load import prepared
 
     where = place_of(device)
     kind = torch.bfloat16 if dtype == "auto" else cast("torch.dtype", type_of(dtype, where))
@@ -171,21 +185,43 @@ def _measured(
 
 def _split(model: NativeLM, sizes: dict[str, list[int]], asked: dict[str, Any], cache: str) -> dict[str, Any]:
     """`machine`, `setting` and `split`."""
-    from dus.bench.growth import AXES
     from dus.bench.machine import machine
-    from dus.bench.measure import Setting
     from dus.bench.seconds import where_the_seconds_go
 
-    chosen = {AXES[name][0]: (values or [USUAL[name]])[0] for name, values in sizes.items()}
-    setting = Setting(**(asked | chosen))
+    setting = _one(sizes, asked)
     split = where_the_seconds_go(model, setting, cache)
     return {"machine": machine(model), "setting": asdict(setting), "split": split}
+
+
+def _requests(
+    model: NativeLM, sizes: dict[str, list[int]], asked: dict[str, Any], count: int, cache: str
+) -> dict[str, Any]:
+    """`machine`, `setting` and `requests`."""
+    from dus.bench.machine import machine
+    from dus.bench.requests import measure
+
+    setting = _one({"batch": [8], "prompt": [512], **{name: values for name, values in sizes.items() if values}}, asked)
+    return {
+        "machine": machine(model),
+        "setting": asdict(setting),
+        "requests": measure(model, setting, count, cache),
+    }
+
+
+def _one(sizes: dict[str, list[int]], asked: dict[str, Any]) -> Setting:
+    """The setting of the first value of each size."""
+    from dus.bench.growth import AXES
+    from dus.bench.measure import Setting
+
+    chosen = {AXES[name][0]: (sizes.get(name) or [USUAL[name]])[0] for name in USUAL}
+    return Setting(**(asked | chosen))
 
 
 def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:
     """The page's text; what was found is written to the files that were asked for."""
     from dus.bench.growth import draw
     from dus.bench.page import page as as_page
+    from dus.bench.requests import draw as draw_requests
     from dus.cli.output import replacing
 
     if out is not None:
@@ -194,10 +230,14 @@ def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:
     command = shlex.join(["dus", *sys.argv[1:]])
     if page is None:
         return as_page(found, command)
-    pictures = {curves["axis"]: page.with_name(f"{page.stem}-{curves['axis']}") for curves in found.get("growth", [])}
-    text = as_page(found, command, [f"{picture.name}.svg" for picture in pictures.values()])
+    drawings: dict[str, Callable[[Path], None]] = {
+        f"-{curves['axis']}": partial(draw, growth=curves) for curves in found.get("growth", [])
+    }
+    if "requests" in found:
+        drawings[""] = partial(draw_requests, found=found["requests"], places=found["setting"]["batch"])
+    text = as_page(found, command, [f"{page.stem}{name}.svg" for name in drawings])
     with replacing(page) as file:
-        for curves in found.get("growth", []):
-            draw(pictures[curves["axis"]], curves)
+        for name, drawing in drawings.items():
+            drawing(page.with_name(f"{page.stem}{name}"))
         file.write(text)
     return text

@@ -75,8 +75,8 @@ def identity_of(model: str | None, loading: dict[str, Any], *, here: bool) -> di
         loading: what `asked` says.
         here: whether the model will be on a device of this machine.
     """
+    from dus.denoisers.arguments import place_of, type_name
     from dus.denoisers.files import checkpoint_folder
-    from dus.denoisers.load import place_of, type_name
     from dus.evaluation.record import fingerprint
 
     folder = checkpoint_folder(model, loading["revision"], code=loading["trust"])

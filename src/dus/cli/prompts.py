@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,10 +61,7 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
 
     Raises:
         GenerationError: naming the line; where prompts are too long, the line of the longest one.
-        InputError: naming the line of a conversation that the chat template refuses, as some do with a system's turn.
     """
-    from jinja2 import TemplateError
-
     from dus.decoding import GenerationError
     from dus.decoding.prompts import to_rows as tokenize
     from dus.decoding.rows import check_fit
@@ -74,16 +72,36 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
             rows += tokenize(model, [prompt.content], chat=chat)  # type: ignore[arg-type]
         except GenerationError as error:
             raise GenerationError(f"{prompt.place}{error}") from None
-        except TemplateError as error:
-            roles = "user" if isinstance(prompt.content, str) else ", ".join(turn["role"] for turn in prompt.content)
-            refused = f"the model's chat template refuses a conversation of {roles}: {error}"
-            raise InputError(f"{prompt.place}{refused}") from None
     longest = max(range(len(rows)), key=lambda row: len(rows[row]))
     try:
         check_fit(len(rows[longest]), max_new_tokens, model.max_length)
     except GenerationError as error:
         raise GenerationError(f"{prompts[longest].place}{error}") from None
     return rows
+
+
+def texts_of(model: MaskedLM, prompts: list[Prompt]) -> list[str]:
+    """The texts to be filled in, each known to have a blank.
+
+    Raises:
+        InputError: naming the line that holds chat messages.
+        GenerationError: naming the line of a text without a blank.
+    """
+    from dus.decoding import GenerationError
+    from dus.decoding.blanks import to_blanks
+
+    texts = []
+    for prompt in prompts:
+        if not isinstance(prompt.content, str):
+            raise InputError(f"{prompt.place}chat messages have no blanks to fill in: a text does")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they come when it is filled in
+                to_blanks(model, prompt.content)
+        except GenerationError as error:
+            raise GenerationError(f"{prompt.place}{error}") from None
+        texts.append(prompt.content)
+    return texts
 
 
 def _file(argument: str) -> Path | None:

@@ -63,10 +63,12 @@ class KeyValuePool(Cache):
         layout = self.layout
         if layout.rows is not None:
             part[layout.rows, :, layout.columns] = new[0].transpose(0, 1)
-        elif layout.columns.dim() == 1:
-            part.index_copy_(2, layout.columns, new)
         else:
-            part.scatter_(2, layout.columns[:, None, :, None].expand_as(new), new)
+            columns = layout.columns.to(part.device)  # layers may be on several devices
+            if columns.dim() == 1:
+                part.index_copy_(2, columns, new)
+            else:
+                part.scatter_(2, columns[:, None, :, None].expand_as(new), new)
         return part if layout.width == self.width else part[:, :, : layout.width]
 
     def move(self, source: int, target: int) -> None:

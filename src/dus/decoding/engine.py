@@ -15,7 +15,7 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
-from dus.decoding.answers import Answers
+from dus.decoding.answers import Answers, check_denoiser
 from dus.decoding.caches import send
 from dus.decoding.call import logits_of
 from dus.decoding.canvas import Canvas
@@ -24,7 +24,7 @@ from dus.decoding.rows import Row
 from dus.decoding.sampling import Peaks, broken
 from dus.decoding.settings import CACHES, GenerationError, Settings
 from dus.decoding.trace import BlockDone, Decoded, Event, Failed
-from dus.denoisers import Denoiser, DenoiserError
+from dus.denoisers import Denoiser
 from dus.planners import PlannerError
 
 
@@ -71,11 +71,7 @@ class Engine:
     """
 
     def __init__(self, model: Denoiser, rows: int = 64, cache: str = "auto", *, watch: bool = True) -> None:
-        if not isinstance(model, Denoiser):
-            raise DenoiserError(
-                f"{type(model).__name__} is no denoiser: make one with dus.load or dus.denoisers.from_callable, or "
-                "derive it from dus.Denoiser"
-            )
+        check_denoiser(model)
         if rows < 1:
             raise GenerationError(f"rows is {rows}, at least one place is needed")
         self.model, self.places, self.watch = model, rows, watch

@@ -118,7 +118,9 @@ def decide(planner: Planner, block: BlockState, wanted: Tensor, prediction: Pred
     if planner.revises:
         back = checked(planner, "revise", planner.revise(block, prediction), block) & standing
         allowed = selected.sum(dim=1, keepdim=True) - 1
-        revised = best(-prediction.token_confidence, back, allowed)
+        # Of what was not asked about, what is known is how probable it was when it was written.
+        now = prediction.token_confidence.where(wanted, block.confidence_then)
+        revised = best(-now, back, allowed)
     if planner.edits:
         edited = checked(planner, "edit", planner.edit(block, prediction), block) & standing & wanted
         edited = edited if revised is None else edited & ~revised

@@ -30,12 +30,13 @@ class Sampler:
     are those of the untempered distribution, suppressed tokens excluded.
 
     Args:
-        temperature: 0 takes the likeliest token.
-        top_p: keep the likeliest tokens whose probabilities sum to this; None keeps all.
-        top_k: keep so many of the likeliest tokens; None keeps all.
-        suppress: ids that are never chosen, the mask token among them.
-        defer: ids that may be chosen but count as wholly uncertain: confidence and margin 0, entropy log2 V.
-        device: of the logits.
+        temperature: The sampling temperature; 0 takes the likeliest token.
+        top_p: Sample from the likeliest tokens that together have this probability; None samples from all.
+        top_k: Sample from this many of the likeliest tokens; None samples from all.
+        suppress: Ids of tokens that are never chosen, the mask token among them.
+        defer: Ids of tokens that may be chosen but count as wholly uncertain: confidence and margin are 0, the entropy
+            is log2 V bits.
+        device: The device of the logits.
     """
 
     def __init__(
@@ -57,11 +58,11 @@ class Sampler:
         """The choice for logits `[T, V]`, one for each position that is read.
 
         Args:
-            logits: any float dtype.
-            seed: int64 `[T]`, the seed of the position's row.
-            row: int64 `[T]`, the row's index in the user's list.
-            position: int64 `[T]`, counted from the row's first masked position.
-            step: int64 `[T]`, the row's steps so far.
+            logits: The logits, of any floating-point type.
+            seed: Int64 `[T]`: the seed of the row that the position belongs to.
+            row: Int64 `[T]`: the index of that row in the user's list.
+            position: Int64 `[T]`: the position, counted from the row's first masked one.
+            step: Int64 `[T]`: the number of steps that the row has taken so far.
         """
         logits = logits.to(torch.float32, copy=True).index_fill_(-1, self.suppress, NEVER)
         peak, token = logits.max(dim=-1)
@@ -94,10 +95,10 @@ class Choice:
     """Tokens chosen from logits, and their scores, each computed when it is first read.
 
     Args:
-        logits: float `[T, V]`.
-        peak: float `[T]`, the largest of each position.
-        token: int64 `[T]`, the choice.
-        deferred: bool `[T]`, choices that count as wholly uncertain; None for none.
+        logits: Float `[T, V]`: the logits; those of suppressed tokens are at `NEVER`.
+        peak: Float `[T]`: the largest logit of each position.
+        token: Int64 `[T]`: the token that was chosen.
+        deferred: Bool `[T]`: the choices that count as wholly uncertain; None if there are none.
     """
 
     def __init__(self, logits: Tensor, peak: Tensor, token: Tensor, deferred: Tensor | None) -> None:
@@ -193,8 +194,8 @@ class Peaks:
     Attributes:
         peak: float `[T]` on the device: NaN where any logit is, or infinite, or at `NEVER` where none is allowed.
         rows: int64 `[T]`, on the host, the row of each, as an index of `where`.
-        where: for each row the engine's number and the user's, the block's first and last position, and its steps
-            before this one.
+        where: for each row the engine's number of it, its index in the user's list, the block's first and last
+            position, and its steps before this one.
     """
 
     peak: Tensor
@@ -203,7 +204,7 @@ class Peaks:
 
 
 def broken(steps: list[Peaks]) -> dict[int, GenerationError]:
-    """For each row, by the engine's number, that met NaN or no finite logit what to say: one look at several steps."""
+    """For each row, by number, that met NaN, or no finite logit, what to say: one look at several steps together."""
     found: dict[int, GenerationError] = {}
     if not steps or bool(_sound(torch.cat([step.peak for step in steps])).cpu().all()):
         return found

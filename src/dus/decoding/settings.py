@@ -26,13 +26,13 @@ class Settings:
     """How to decode; the fields are the keyword arguments of `dus.generate`, which describes them.
 
     Attributes:
-        rule: the planner.
-        auto: how block lengths are chosen; None where they are all the same.
-        stops: the stop strings.
+        rule: The planner, read from its text if it was given as one.
+        auto: The rule that chooses block lengths; None if all blocks have the same length.
+        stops: The stop strings, however they were given.
 
     Raises:
-        GenerationError: naming the field, what is wrong with it and what would be right.
-        PlannerError: where the planner's text can't be read.
+        GenerationError: A field cannot be meant; the message names it and says what would be right.
+        PlannerError: The planner's text cannot be read.
     """
 
     planner: Planner | str = "dus"
@@ -96,6 +96,7 @@ class Settings:
             yield real, f"{name} is {value!r}, but has to be a number"
         strings = all(isinstance(text, str) for text in self.stops) and isinstance(self.stop, list | tuple | str | None)
         yield strings, f"stop is {self.stop!r}, but has to be a string or a list of strings"
+        yield isinstance(self.scores, bool), f"scores is {self.scores!r}, but has to be True or False"
         for name in ("suppress_tokens", "defer_tokens"):
             value = getattr(self, name)
             whole = isinstance(value, list | tuple) and all(isinstance(token, Integral) for token in value)
@@ -104,7 +105,10 @@ class Settings:
     def _ranges(self) -> Iterator[tuple[bool, str]]:
         """Whether each field can be meant, and what to say if not."""
         top_p, top_k = self.top_p, self.top_k
-        yield self.max_new_tokens >= 0, f"max_new_tokens is {self.max_new_tokens}, but cannot be negative"
+        yield (
+            0 <= self.max_new_tokens <= 1e9,
+            f"max_new_tokens is {self.max_new_tokens}, it has to lie between 0 and 1e9",
+        )
         yield self.longest >= 1, f"block_length is {self.block_length}, at least 1 is needed"
         yield 0 <= self.temperature <= 1e9, f"temperature is {self.temperature}, it has to lie between 0 and 1e9"
         yield top_p is None or 0 < top_p <= 1, f"top_p is {top_p}, it has to be above 0 and at most 1"

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from dus.decoding import Settings
+from dus.decoding.arguments import idle
 from dus.evaluation.harness.reading import HarnessError, Length, Rows, Switch, value_of
-from dus.evaluation.synonyms import meant
+from dus.writing.synonyms import meant
 
 DECODING = (
     *("planner", "block_length", "max_new_tokens", "cache", "temperature", "top_p", "top_k", "seed", "cfg_scale"),
     *("eos", "suppress_tokens", "defer_tokens"),
 )
 LOADING = (
-    *("revision", "dtype", "device", "trust_remote_code", "mask_token_id", "quantize", "compile"),
+    *("revision", "dtype", "device", "trust_remote_code", "mask_token_id", "shift", "quantize", "compile"),
     *("device_map", "attn_implementation"),
 )
 ROOM = ("max_completion_tokens", "max_tokens", "max_new_tokens", "max_gen_toks")
@@ -49,7 +50,7 @@ class Arguments:
         max_length: the longest canvas in tokens; what is longer loses the beginning of its context. None: the model's.
         batch_size: rows a denoiser call; or `auto`, the largest of `max_batch_size`, its half, … that fits in memory.
         max_batch_size: see there.
-        revision, dtype, device, trust_remote_code, mask_token_id, quantize, compile: of `dus.load`.
+        revision, dtype, device, trust_remote_code, mask_token_id, shift, quantize, compile: of `dus.load`.
         peft: a folder or hub id of an adapter, `adapter` of `dus.load`.
         device_map, attn_implementation: of transformers' `from_pretrained`.
     """
@@ -78,6 +79,7 @@ class Arguments:
     device: str = "auto"
     trust_remote_code: bool = False
     mask_token_id: int | None = None
+    shift: int | None = None
     quantize: str | None = None
     compile: Switch | None = None
     peft: str | None = None
@@ -128,7 +130,11 @@ class Arguments:
         for name in sorted(own.keys() & given.keys() - {"stop"}):
             if own[name] != given[name]:
                 warning_once(logger, f"{name} is {given[name]} for every request, where {own[name]} is asked for too")
-        return Settings(**{"seed": 0, **own, **given, "scores": False})
+        settings = Settings(**{"seed": 0, **own, **given, "scores": False})
+        for sentence in idle(settings) if asked else ():
+            if sentence.split()[0] in given:
+                warning_once(logger, sentence)
+        return settings
 
 
 def _own(asked: Mapping[str, Any]) -> dict[str, Any]:

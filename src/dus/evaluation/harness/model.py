@@ -60,7 +60,8 @@ class DusLM(TemplateLM):
         self.identify = object_of
         if pretrained is None or isinstance(pretrained, str):
             self.identify = partial(model_of, pretrained)
-            pretrained = load(pretrained, **{**self.arguments.loading, "device": device})
+            where = "auto" if self.arguments.device_map else device
+            pretrained = load(pretrained, **{**self.arguments.loading, "device": where})
         self.denoiser = pretrained
         self.tokenizer: Any = getattr(pretrained, "tokenizer", None)
         if self.tokenizer is None:
