@@ -17,12 +17,12 @@ class Canvas:
     """The lines of all rows in the engine, kept together at the front.
 
     Attributes:
-        owner: for each line in use its row.
-        tokens, step: int64 `[lines, W]`: the tokens, and the step that unmasked each (-1 where none did).
-        confidence, entropy: float `[lines, W]`, at that step.
-        stale: bool `[lines, W]` on the host, tokens that changed since their keys and values were computed; kept
-            under `touched` alone.
-        pool: the keys and values; None where none are kept.
+        owner: For each line in use the row that it belongs to.
+        tokens, step: Int64 `[lines, W]`: the tokens, and the step that unmasked each (-1 if none did).
+        confidence, entropy: Float `[lines, W]`: the confidence and the entropy in bits of each at that step.
+        stale: Bool `[lines, W]`, on the host: the tokens that changed since their keys and values were computed; kept
+            under `touched` only.
+        pool: The keys and values; None if none are kept.
     """
 
     def __init__(self, model: Denoiser, cache: str) -> None:

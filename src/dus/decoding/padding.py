@@ -17,7 +17,7 @@ def taken_apart(prompts: Any, attention_mask: Any) -> tuple[Any, Any]:
     """Ids and attention mask of what a tokenizer of transformers gives; anything else as it is.
 
     Raises:
-        GenerationError: there are two masks.
+        GenerationError: There are two masks.
     """
     if not isinstance(prompts, Mapping) or "input_ids" not in prompts:
         return prompts, attention_mask
@@ -32,7 +32,7 @@ def masks_of(attention_mask: Any, count: int) -> list[Any]:
     """The attention mask of each of so many prompts; None where there is none.
 
     Raises:
-        GenerationError: it is for another number of prompts.
+        GenerationError: It is for another number of prompts.
     """
     if attention_mask is None:
         return [None] * count

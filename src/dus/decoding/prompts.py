@@ -42,10 +42,11 @@ def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, atte
     prompts, attention_mask = taken_apart(prompts, attention_mask)
     several = _several(prompts)
     masks = masks_of(attention_mask, len(several))
+    each = enumerate(zip(several, masks, strict=True))
+    rows = [_row(model, prompt, number, chat, mask) for number, (prompt, mask) in each]
     _warn_of_blanks(several)
     _warn_of_idle(several, chat)
-    each = enumerate(zip(several, masks, strict=True))
-    return [_row(model, prompt, number, chat, mask) for number, (prompt, mask) in each]
+    return rows
 
 
 def _several(prompts: Any) -> list[Any]:
@@ -69,7 +70,7 @@ def _warn_of_blanks(prompts: list[Any]) -> None:
         texts = [turn.get("content") if isinstance(turn, Mapping) else turn for turn in turns]
         if any(isinstance(text, str) and BLANK in text for text in texts):
             warnings.warn(
-                f"prompt {number} holds {BLANK}, which are letters to generate: dus.infill(model, text) fills it in",
+                f"prompt {number} holds {BLANK}, which generate reads as letters: to have it filled in, use infill",
                 GenerationWarning,
                 stacklevel=5,
             )
@@ -77,15 +78,14 @@ def _warn_of_blanks(prompts: list[Any]) -> None:
 
 
 def _warn_of_idle(prompts: list[Any], chat: bool | None) -> None:
-    """Say where no prompt is one that `chat` is about."""
-    if chat is None or any(isinstance(prompt, str) for prompt in prompts):
-        return
-    if all(map(_is_conversation, prompts)):
-        idle = None if chat else "chat messages, which stand in the chat template in any case"
-    else:
+    """Say where no prompt is one that `chat` changes."""
+    if chat and not any(isinstance(prompt, str) or _is_conversation(prompt) for prompt in prompts):
         idle = "token ids: it is about texts"
-    if idle:
-        warnings.warn(f"chat={chat} has no effect on {idle}", GenerationWarning, stacklevel=5)
+    elif chat is False and all(map(_is_conversation, prompts)):
+        idle = "chat messages, which stand in the chat template in any case"
+    else:
+        return
+    warnings.warn(f"chat={chat} has no effect on {idle}", GenerationWarning, stacklevel=5)
 
 
 def _is_conversation(prompt: Any) -> bool:
@@ -102,7 +102,8 @@ def _row(model: Denoiser, prompt: Any, number: int, chat: bool | None, mask: Any
         return _checked_ids(model, prompt, number, mask)
     tokenizer = tokenizer_of(model)
     if mask is not None:
-        raise GenerationError(f"prompt {number} is no token ids, which attention_mask goes with")
+        kind = "chat messages" if conversation else "a text"
+        raise GenerationError(f"attention_mask goes with token ids, and prompt {number} is {kind}: leave it out")
     if not prompt:
         raise GenerationError(
             f"prompt {number} is empty: to generate without a prompt, give token ids and none of them, "
@@ -125,7 +126,7 @@ def _conversation(tokenizer: Any, messages: list[Message], number: int) -> str:
     """Chat messages in the template, up to where the assistant goes on.
 
     Raises:
-        GenerationError: they are no messages, or the template refuses them, as some do with a system's turn.
+        GenerationError: They are no messages, or the template refuses them, as some do with a system's turn.
     """
     from jinja2 import TemplateError
 

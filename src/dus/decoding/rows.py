@@ -17,22 +17,22 @@ class Row:
     """One row on its way, on the host. Positions are canvas columns, which count from the row's first token.
 
     Attributes:
-        number: what the engine calls it.
-        draw: the row's index in the user's list, from which draws count.
-        answers: how to decode it, and when it has ended.
-        tokens: int64 `[L]`, the row with all its masks.
-        masked: bool `[L]`, where these are.
-        limit: the columns that belong to the answer; what a last whole block holds beyond them is cut.
-        origin: the first masked column.
-        block_length: the length of its blocks.
-        start, stop: the block that is decoded.
-        previous: the start of the block decoded before.
-        opening: whether the block has not been computed yet.
-        fresh: whether nothing of the row has been.
-        choosing: whether the next call chooses the block's length.
-        taken: its steps so far.
-        ends: where its blocks ended, counted from `origin`.
-        lines: the canvas lines that hold it, a second one under guidance.
+        number: The number that the engine gave it.
+        draw: The index of the row in the user's list, on which random draws depend.
+        answers: The settings to decode it by, and what tells whether it has ended.
+        tokens: Int64 `[L]`: the row with all its masks.
+        masked: Bool `[L]`: where the masks are.
+        limit: The number of columns up to the end of the answer; what a last whole block holds beyond them is cut.
+        origin: The first masked column.
+        block_length: The length of its blocks.
+        start, stop: The block that is decoded.
+        previous: The start of the block that was decoded before.
+        opening: Whether the block has not been computed yet.
+        fresh: Whether nothing of the row has been computed yet.
+        choosing: Whether the next call chooses the length of the block.
+        taken: The number of steps that it has taken so far.
+        ends: The columns where its blocks ended, counted from `origin`.
+        lines: The canvas lines that hold it; under guidance there is a second one.
     """
 
     number: int
@@ -58,7 +58,7 @@ class Row:
         """The row of a prompt, its masks appended; a block-causal model's last block is a whole one.
 
         Raises:
-            GenerationError: nothing is masked, or the row exceeds the model's context.
+            GenerationError: Nothing is masked, or the row exceeds the model's context.
         """
         settings = answers.settings
         limit = len(tokens) + settings.max_new_tokens

@@ -53,15 +53,22 @@ class Desk:
         engine: an engine like the one that decodes; it checks settings.
         limits: of what is taken.
         defaults: settings where a request names none, as keyword arguments of `dus.generate`.
+        capacity: rows that may be here at once.
 
     Raises:
         GenerationError, PlannerError: the defaults cannot be.
     """
 
     def __init__(
-        self, model: Denoiser, name: str, engine: Engine, limits: Limits, defaults: dict[str, Any] | None = None
+        self,
+        model: Denoiser,
+        name: str,
+        engine: Engine,
+        limits: Limits,
+        defaults: dict[str, Any] | None,
+        capacity: int,
     ) -> None:
-        self.model, self.name, self.engine = model, name, engine
+        self.model, self.name, self.engine, self.capacity = model, name, engine, capacity
         self.defaults = defaults or {}
         lengths = [length for length in (limits.length, model.max_length) if length is not None]
         self.limits = replace(limits, length=min(lengths, default=None))
@@ -135,9 +142,8 @@ class Desk:
         if refused := request.refused():
             raise ApiError(400, refused[1], refused[0], "unsupported")
         count = len(rows) * (request.n or 1)
-        capacity = self.limits.rows + self.limits.line
-        if count > capacity:
-            raise ApiError(400, f"{count} rows are asked for, and {capacity} may be here at once", "n")
+        if count > self.capacity:
+            raise ApiError(400, f"{count} rows are asked for, and {self.capacity} may be here at once", "n")
         longest = max(map(len, rows))
         self._fits(longest - room if infill else longest, room)
         settings = self._settings(request, 0 if infill else room, longest + room)
