@@ -19,7 +19,7 @@ from dus.denoisers.base import DenoiserError
 from dus.denoisers.compiled import compile_forward
 from dus.denoisers.experts import pack_experts
 from dus.denoisers.files import check_weights, checkpoint_folder, read_config, some
-from dus.denoisers.known import FAMILIES, UNSUPPORTED
+from dus.denoisers.known import FAMILIES, SPLIT, UNSUPPORTED
 from dus.denoisers.model import MaskedLM
 from dus.denoisers.native import NativeLM
 from dus.denoisers.quantized import check_quantized, quantization, quantize_body
@@ -97,7 +97,8 @@ def load(
     target, placed = _placement(device, passed)
     if quantize is not None and "quantization_config" in passed:
         raise DenoiserError("quantize and quantization_config say the same twice: leave one out.")
-    if quantize is not None and lora is None:
+    late = lora is not None or config["model_type"] in SPLIT
+    if quantize is not None and not late:
         passed["quantization_config"] = quantization(quantize)
     with quiet_loading(progress):
         model = _model(auto, folder, config, dtype=type_of(dtype, target), trust_remote_code=trusted, **passed)
@@ -105,8 +106,8 @@ def load(
         if lora is not None:
             adapters.check_vocabulary(tokenizer, model.config.vocab_size, lora)
             model = adapters.merge(model, lora)
-            if quantize is not None:
-                quantize_body(model, quantize)
+        if quantize is not None and late:
+            quantize_body(model, quantize)
     if not placed:
         model.to(target)
     if block_length is not None:
