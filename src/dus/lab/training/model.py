@@ -81,7 +81,7 @@ def build(size: Size, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrain
 
 
 BLOCK = 32
-_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 128}
+_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 256}
 _OF_FAMILY: dict[str, dict[str, Any]] = {
     "lladamoe": _EXPERTS,
     "sdar_moe": _EXPERTS,
