@@ -193,6 +193,7 @@ def mixed(model: dus.Denoiser, count: int, clients: int, different: int) -> dict
         began = time.perf_counter()
         tally = asyncio.run(load(server, asked, clients, right))
         seconds = time.perf_counter() - began
+        print(tally.outcomes, tally.memory, f"{seconds:.0f} s", file=sys.stderr)
         held = httpx.get(f"{server.url}/metrics").text
     left = float(re.search(r"^dus_rows_decoding (\S+)", held, re.MULTILINE)[1])  # type: ignore[index]
     steady = tally.memory[count] / tally.memory.get(1000, tally.memory[count])
@@ -271,8 +272,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--different", type=int, default=500)
-    parser.add_argument("--batch", type=int, default=1000)
+    parser.add_argument("--different", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--page", type=Path)
     given = parser.parse_args()
@@ -281,9 +282,9 @@ def main() -> None:
     model = dus.load(dtype="float32")
     found = {
         "clients": given.clients,
-        "beside": beside_batch(model, given.batch, given.clients),
-        "overload": overload(given.seconds),
         "mixed": mixed(model, given.requests, given.clients, given.different),
+        "overload": overload(given.seconds),
+        "beside": beside_batch(model, given.batch, given.clients),
     }
     text = page(found, machine(model), " ".join(["python", "benchmarks/load.py", *sys.argv[1:]]))
     print(text)

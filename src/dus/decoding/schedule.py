@@ -21,7 +21,6 @@ def positions_by_step(planner: Planner, block_length: int) -> list[list[int]]:
         planner=planner,
         max_new_tokens=block_length,
         block_length=block_length,
-        seed=0,
         scores=False,
     )
     step = generation.trace.step[0]

@@ -122,7 +122,9 @@ class Desk:
 
     def _tokens(self, prompts: list[Any], field: str) -> list[Tensor]:
         try:
-            return to_rows(self.model, prompts, chat=field == "messages")
+            ids = any(isinstance(prompt, Tensor) for prompt in prompts)  # which no template could change
+            chat = None if ids else field == "messages"
+            return to_rows(self.model, prompts, chat=chat)
         except GenerationError as error:
             raise ApiError(400, str(error), field) from None
         except TemplateError as error:
