@@ -53,9 +53,10 @@ def generate(
     Args:
         model: The denoiser, as `dus.load` returns it.
         prompts: A string, a list of strings, chat messages (dictionaries with `role` and `content`), a list of such
-            conversations, a token tensor `[N, L]`, a list of 1-D token tensors, or everything that a tokenizer of
-            transformers returns, its attention mask included. A conversation that ends with an assistant's turn is
-            continued within that turn. Masks may stand anywhere in token ids and are filled in too.
+            conversations, a token tensor `[N, L]` or `[L]`, a list of token ids, a list of such lists or tensors, or
+            everything that a tokenizer of transformers returns, its attention mask included. A conversation that ends
+            with an assistant's turn is continued within that turn. Masks may stand anywhere in token ids and are filled
+            in too.
         planner: The rule that says which positions are unmasked when: a planner, or its text, such as
             `dus | deferred(threshold=0.3)`.
         max_new_tokens: The number of masks that are put behind each prompt.
