@@ -25,6 +25,9 @@ def language(
     particles: Annotated[int, typer.Option(min=4, help="Continuations whose distributions are averaged.")] = 64,
     draws: Annotated[int, typer.Option(min=1, help="Times the tokens that are conditioned on are drawn.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    kept: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep each context here, and go on from it.")
+    ] = None,
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to this Markdown file.")] = None,
 ) -> None:
     """Measure what tokens of real English say of each other, over their spacing, under a causal language model.
@@ -32,20 +35,27 @@ def language(
     The mutual information of the token after a context and the one so many places later, and the total correlation of
     dilated groups of four, with 95 % intervals over contexts.
     """
-    from dus.lab.language.judges import load_judge
-    from dus.lab.language.reach import Plan, contexts_of, reach, section
+    from dataclasses import asdict
 
-    options.check_targets(page)
-    model, tokenizer, name = load_judge(source)
     import torch
 
-    generator = torch.Generator().manual_seed(seed)
+    from dus.lab.language.distance import section
+    from dus.lab.language.judges import load_judge
+    from dus.lab.language.kept import each
+    from dus.lab.language.reach import Plan, Reach, contexts_of, reach
+
+    options.check_targets(page)
+    model, tokenizer, name = load_judge(source, "bfloat16")
     plan = Plan(particles=particles, draws=draws)
-    found = []
-    for number, tokens in enumerate(contexts_of(data, tokenizer, contexts, longest, generator), 1):
-        found.append(reach(model, tokens, plan, generator))
-        typer.echo(f"{number} of {contexts} contexts", err=True)
-    body = section(found, plan)
+    several = list(contexts_of(data, tokenizer, contexts, longest, torch.Generator().manual_seed(seed)))
+
+    def measure(number: int) -> dict[str, object]:
+        typer.echo(f"{number + 1} of {contexts} contexts", err=True)
+        return asdict(reach(model, several[number], plan, torch.Generator().manual_seed((seed << 20) + number)))
+
+    files = [file.name for file in data]
+    asked = {"source": name, "files": files, "longest": longest, "plan": asdict(plan), "seed": seed}
+    body = section([Reach.of(found) for found in each(contexts, measure, kept, asked)], plan)
     typer.echo(body)
     if page is not None:
         options.written_page(page, f"How far dependence reaches: {name}", options.typed(context), body)

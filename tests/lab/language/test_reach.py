@@ -60,6 +60,7 @@ def test_information_is_that_of_the_joint(model):
         independent = pair.sum(1, keepdim=True) * pair.sum(0, keepdim=True)
         information = float(divergence(pair.flatten(), independent.flatten()))
         assert found.information[spacing - 1].corrected == pytest.approx(information, abs=0.12)
+        assert found.information[spacing - 1].crossed == pytest.approx(information, abs=0.12)
 
 
 def test_queries_and_keys_come_back_from_llama_cpp_s_order():
@@ -84,7 +85,7 @@ def test_the_command_writes_its_tables(model, tmp_path, monkeypatch):
         def __call__(self, text):
             return {"input_ids": [ord(letter) % VOCAB for letter in text]}
 
-    monkeypatch.setattr("dus.lab.language.judges.load_judge", lambda source: (model, Words(), "tiny"))
+    monkeypatch.setattr("dus.lab.language.judges.load_judge", lambda source, dtype: (model, Words(), "tiny"))
     (tmp_path / "a.jsonl").write_text('{"question": "How many?"}\n{"question": "How far?"}\n')
     typed = ["theory", "language", str(tmp_path / "a.jsonl"), "--contexts", "2", "--particles", "4"]
     result = CliRunner().invoke(app, [*typed, "--page", str(tmp_path / "page.md")])
@@ -92,4 +93,4 @@ def test_the_command_writes_its_tables(model, tmp_path, monkeypatch):
     written = (tmp_path / "page.md").read_text()
     assert "# How far dependence reaches: tiny" in written
     assert "Total correlation of dilated groups of 4" in written
-    assert written.count("±") == 3 * (10 + 4)
+    assert written.count("±") == 4 * (10 + 4) + 2
