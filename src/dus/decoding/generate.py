@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
+import torch
+
 from dus.decoding.answers import check_denoiser
 from dus.decoding.arguments import understood, warn_of_idle
 from dus.decoding.blanks import to_blanks
@@ -14,7 +16,7 @@ from dus.decoding.prompts import Prompts, to_rows
 from dus.decoding.run import Progress, Run
 from dus.decoding.settings import GenerationError, Settings
 from dus.decoding.trace import Generation, Step
-from dus.denoisers import Denoiser
+from dus.denoisers import Denoiser, from_callable
 from dus.planners import Planner
 
 
@@ -190,3 +192,21 @@ def steps(
     run = Run(model, to_rows(model, prompts, chat=chat, attention_mask=attention_mask), asked)
     warn_of_idle(asked, seed=settings.get("seed"))
     return (step for step in run.steps() if step)
+
+
+def positions_by_step(planner: Planner, block_length: int) -> list[list[int]]:
+    """For each step the positions, from 0, that a scheduled planner writes in a masked block.
+
+    The loop itself is asked, on a model that knows nothing.
+    """
+    model = from_callable(lambda canvas: torch.zeros(*canvas.shape, 2), mask_token_id=1, vocab_size=2)
+    generation = generate(
+        model,
+        [torch.tensor([0])],
+        planner=planner,
+        max_new_tokens=block_length,
+        block_length=block_length,
+        scores=False,
+    )
+    step = generation.trace.step[0]
+    return [(step == at).nonzero()[:, 0].tolist() for at in range(generation.nfe[0])]
