@@ -42,6 +42,7 @@ from load_page import page
 
 PLANNERS = ("dus", "confidence(like=dus)", "cb(tau=0.9)", "eb(gamma=1)")
 LENGTHS = (8, 16, 32, 64)
+CACHE = "block"
 KINDS = (("arithmetic", 1), ("arithmetic", 2), ("instructions", 1), ("code", 1))
 LONGEST = 1500
 """Seconds after which a part is given up."""
@@ -128,8 +129,8 @@ def rows(count: int, seed: int = 0) -> list[Row]:
 
 def alone(model: dus.Denoiser, row: Row) -> str:
     """The answer to a row, decoded with nothing beside it."""
-    found = dus.generate(model, row.prompt, planner=row.planner, max_new_tokens=row.max_tokens, scores=False)
-    return found.text[0] if found.text else ""
+    asked = {"planner": row.planner, "max_new_tokens": row.max_tokens, "cache": CACHE, "scores": False}
+    return dus.generate(model, row.prompt, **asked).text[0]
 
 
 async def ask(web: httpx.AsyncClient, row: Row, kind: str) -> tuple[str, str]:
@@ -188,11 +189,12 @@ def mixed(model: dus.Denoiser, count: int, clients: int, different: int) -> dict
     right = {row: alone(model, row) for row in some}
     kinds = ["cancelled" if n % 20 == 7 else "streamed" if n % 10 == 3 else "whole" for n in range(count)]
     asked = [(rng.choice(some), kind) for kind in kinds]
-    with serving("--rows", "32") as server:
+    with serving("--rows", "32", "--cache", CACHE) as server:
         asyncio.run(load(server, asked[:32], clients, None))
         began = time.perf_counter()
         tally = asyncio.run(load(server, asked, clients, right))
         seconds = time.perf_counter() - began
+        print(tally.outcomes, tally.memory, f"{seconds:.0f} s", file=sys.stderr)
         held = httpx.get(f"{server.url}/metrics").text
     left = float(re.search(r"^dus_rows_decoding (\S+)", held, re.MULTILINE)[1])  # type: ignore[index]
     steady = tally.memory[count] / tally.memory.get(1000, tally.memory[count])
@@ -213,7 +215,7 @@ def beside_batch(model: Any, count: int, clients: int) -> dict[str, Any]:
     shard = Shard(0, 0, (Piece("", 0, count),))
 
     def by_batch() -> float:
-        batch = Batch(model, Settings(max_new_tokens=64, scores=False), rows=32)
+        batch = Batch(model, Settings(max_new_tokens=64, cache=CACHE, scores=False), rows=32)
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             store = Shards(Path(folder))
@@ -221,7 +223,7 @@ def beside_batch(model: Any, count: int, clients: int) -> dict[str, Any]:
             return time.perf_counter() - began
 
     by_batch_seconds, by_server_seconds, shares = [], [], []
-    with serving("--rows", "32") as server:
+    with serving("--rows", "32", "--cache", CACHE) as server:
         asyncio.run(load(server, [(row, "whole") for row in some[:64]], clients, None))
         for _ in range(3):
             by_batch_seconds.append(by_batch())
@@ -242,7 +244,7 @@ def beside_batch(model: Any, count: int, clients: int) -> dict[str, Any]:
 def overload(seconds: float) -> dict[str, Any]:
     """Ten times as many clients as there is room for, who come again at once when they are refused."""
     row = rows(1)[0]
-    with serving("--rows", "8", "--line", "8") as server:
+    with serving("--rows", "8", "--line", "8", "--cache", CACHE) as server:
         asyncio.run(load(server, [(row, "whole")] * 64, 16, None))
         before = server.memory
         outcomes: Counter[str] = Counter()
@@ -271,8 +273,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--different", type=int, default=500)
-    parser.add_argument("--batch", type=int, default=1000)
+    parser.add_argument("--different", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--page", type=Path)
     given = parser.parse_args()
@@ -281,9 +283,9 @@ def main() -> None:
     model = dus.load(dtype="float32")
     found = {
         "clients": given.clients,
-        "beside": beside_batch(model, given.batch, given.clients),
-        "overload": overload(given.seconds),
         "mixed": mixed(model, given.requests, given.clients, given.different),
+        "overload": overload(given.seconds),
+        "beside": beside_batch(model, given.batch, given.clients),
     }
     text = page(found, machine(model), " ".join(["python", "benchmarks/load.py", *sys.argv[1:]]))
     print(text)

@@ -1,5 +1,6 @@
 """Clients that go away, read slowly or come at a bad time; rows that fail; a server that is told to end."""
 
+import gc
 import http.client
 import json
 import os
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ import pytest
 
 import dus
 from dus.serving.requests import Limits
+from dus.serving.rows import Job
 
 from .running import SUM, Allergic, Slow, chat, client, eventually, running, turn
 
@@ -136,6 +139,26 @@ def test_a_bug_in_the_engine_thread_is_told_and_nobody_waits(model, monkeypatch)
         health = http.client.HTTPConnection(urlsplit(server.url).netloc)
         health.request("GET", "/health")
         assert health.getresponse().status == 503
+
+
+def test_nothing_of_a_request_is_kept_when_it_is_answered(model, monkeypatch):
+    kept = weakref.WeakSet()
+    made = Job.__init__
+
+    def remembered(self, *given, **named):
+        made(self, *given, **named)
+        kept.add(self)
+
+    monkeypatch.setattr(Job, "__init__", remembered)
+    with running(model) as server:
+        gc.disable()
+        try:
+            for stream in (False, True):
+                answer = chat(server, stream=stream, n=2)
+                assert list(answer) if stream else answer
+                eventually(lambda: len(kept) <= 1)  # what the engine's thread held last
+        finally:
+            gc.enable()
 
 
 def test_a_body_that_never_comes_is_not_waited_for(model):

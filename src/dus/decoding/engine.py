@@ -18,9 +18,8 @@ from torch import Tensor
 from dus.decoding.answers import Answers, check_denoiser
 from dus.decoding.caches import send
 from dus.decoding.call import logits_of
-from dus.decoding.canvas import Canvas
+from dus.decoding.canvas import Canvas, Row
 from dus.decoding.groups import Group
-from dus.decoding.rows import Row
 from dus.decoding.sampling import Peaks, broken
 from dus.decoding.settings import CACHES, GenerationError, Settings
 from dus.decoding.trace import BlockDone, Decoded, Event, Failed

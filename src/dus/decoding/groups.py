@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from dus.decoding.caches import send
-from dus.decoding.canvas import Canvas
+from dus.decoding.canvas import Canvas, Row
 from dus.decoding.planning import Decision, Due, decide, named, settle
-from dus.decoding.rows import Row
 from dus.decoding.sampling import Choice, Past, Peaks, Sampler
 from dus.decoding.settings import Settings
 from dus.decoding.trace import Step

@@ -12,12 +12,14 @@ from torch import Tensor
 from dus.decoding.answers import check_denoiser, tokenizer_of
 from dus.decoding.arguments import GenerationWarning
 from dus.decoding.blanks import BLANK
-from dus.decoding.padding import masks_of, taken_apart, unpadded
+from dus.decoding.padding import is_row, masks_of, taken_apart, unpadded
 from dus.decoding.settings import GenerationError
 from dus.denoisers import Denoiser
 
 Message: TypeAlias = dict[str, Any]
-Prompts: TypeAlias = str | list[str] | list[Message] | list[list[Message]] | Tensor | list[Tensor] | Mapping[str, Any]
+Prompts: TypeAlias = (
+    str | list[str] | list[Message] | list[list[Message]] | list[int] | Tensor | list[Tensor] | Mapping[str, Any]
+)
 
 
 def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, attention_mask: Any = None) -> list[Tensor]:
@@ -26,9 +28,9 @@ def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, atte
     Args:
         model: The denoiser, whose tokenizer reads texts and messages.
         prompts: A string, a list of strings, chat messages (dictionaries with `role` and `content`), a list of such
-            conversations, a token tensor `[N, L]` or `[L]`, a list of 1-D tensors, or what a tokenizer of transformers
-            returns, `input_ids` and their `attention_mask`. A conversation whose last turn is the assistant's is
-            continued within that turn.
+            conversations, a token tensor `[N, L]` or `[L]`, a list of ids, a list of 1-D tensors, or what a tokenizer
+            of transformers returns, `input_ids` and their `attention_mask`. A conversation whose last turn is the
+            assistant's is continued within that turn.
         chat: Whether strings are put into the chat template as a user's turn; None does so if there is a template.
         attention_mask: The mask of padded token ids, 0 where padding stands, at either end.
 
@@ -51,13 +53,13 @@ def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, atte
 
 def _several(prompts: Any) -> list[Any]:
     """The prompts one by one."""
-    if isinstance(prompts, str) or _is_conversation(prompts):
+    if isinstance(prompts, str) or _is_conversation(prompts) or is_row(prompts):
         return [prompts]
     if not isinstance(prompts, Iterable) or isinstance(prompts, Mapping):
         raise GenerationError(
             f"prompts are a string, a list of strings, chat messages or token ids, not a {type(prompts).__name__}"
         )
-    several = list(torch.atleast_2d(prompts)) if isinstance(prompts, Tensor) else list(prompts)
+    several = list(prompts)
     if not several:
         raise GenerationError("there are no prompts: the list is empty")
     return several

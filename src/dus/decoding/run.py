@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from dus.decoding.answers import Answers
+from dus.decoding.canvas import check_fit
 from dus.decoding.engine import Engine, cache_mode
 from dus.decoding.memory import is_out_of_memory, places, too_long, warn
 from dus.decoding.planning import named
-from dus.decoding.rows import check_fit
 from dus.decoding.settings import GenerationError, Settings, is_whole
 from dus.decoding.trace import Decoded, Failed, Generation, Step, Trace
 from dus.denoisers import Denoiser

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dus.decoding import GenerationError, Settings
 from dus.decoding.answers import Answers, tokenizer_of
+from dus.decoding.canvas import check_fit
 from dus.decoding.engine import Engine
 from dus.decoding.prompts import to_rows
-from dus.decoding.rows import check_fit
 from dus.denoisers import Denoiser
 from dus.planners import PlannerError
 from dus.serving.errors import ApiError
@@ -122,7 +122,9 @@ class Desk:
 
     def _tokens(self, prompts: list[Any], field: str) -> list[Tensor]:
         try:
-            return to_rows(self.model, prompts, chat=field == "messages")
+            ids = any(isinstance(prompt, Tensor) for prompt in prompts)  # which no template could change
+            chat = None if ids else field == "messages"
+            return to_rows(self.model, prompts, chat=chat)
         except GenerationError as error:
             raise ApiError(400, str(error), field) from None
         except TemplateError as error:
@@ -149,12 +151,11 @@ class Desk:
         settings = self._settings(request, 0 if infill else room, longest + room)
         streamed = bool(request.stream)
         watched = streamed and (bool(request.stream_steps) or request.scores)
+        group = object()
         jobs = [
-            Job(row, settings, draw=draw, watched=watched, streamed=streamed)
+            Job(row, settings, draw=draw, watched=watched, streamed=streamed, group=group)
             for draw, row in enumerate(row for row in rows for _ in range(request.n or 1))
         ]
-        for job in jobs:
-            job.group = jobs[0]
         given = sum(len(row) - (room if infill else 0) for row in rows)
         return Asked(jobs, Answers(self.model, settings), room, given)
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from dus.decoding import Decoded, Failed
 from dus.serving.errors import api_error
 from dus.serving.guard import OUTCOME
-from dus.serving.rows import Job, Told
+from dus.serving.rows import Job, Told, nobody
 from dus.serving.service import Line
 
 
@@ -67,6 +67,8 @@ class Pending:
                 yield index, told
         finally:
             self.cancel()
+            for job in self.jobs:
+                job.tell = nobody  # or a circle would keep all this until Python looks for circles
 
     async def rows(self) -> list[Decoded]:
         """All rows, done, in the order of the request.

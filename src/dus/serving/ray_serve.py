@@ -75,9 +75,8 @@ class Replica:
         Args:
             rows: for each what makes its `Job`.
         """
-        jobs = [Job(**row) for row in rows]
-        for job in jobs:
-            job.group, job.steps = jobs[0], 0
+        group = object()
+        jobs = [Job(**row, group=group) for row in rows]
         pending = Pending(self.service, jobs)
         pending.submit()
         async for index, told in pending.events():

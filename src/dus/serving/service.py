@@ -221,7 +221,7 @@ class Service(Line):
         job.begun = now
         try:
             self.rows.add(job)
-        except ValueError as error:  # checked before it came; what is found only here answers this row
+        except Exception as error:  # checked before it came; what is found only here answers this row
             self.tell(job, Failed(-1, error))
 
     def _refuse(self, job: Job, error: ServingError) -> None:
