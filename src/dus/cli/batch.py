@@ -73,6 +73,7 @@ def batch(
     from dus.cli.answering import here, seed_of, written
     from dus.cli.loading import asked, identity_of
     from dus.decoding import Settings
+    from dus.decoding.arguments import warn_of_idle
     from dus.serving.shards import Shards
     from dus.serving.source import Shard, files_of, scan
     from dus.writing.locks import alone
@@ -80,6 +81,7 @@ def batch(
     store = Shards(out)
     decoding = {"planner": planner, **options.decoding(context), "seed": seed_of(seed, store)}
     settings = Settings(**decoding)  # what is wrong with it is said before anything is read
+    warn_of_idle(settings, seed=seed, samples=samples)
     shards, digest = scan(files_of(prompts), shard_size)
     loading = asked(context)
     identity = identity_of(model, loading, here=True)

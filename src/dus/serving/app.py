@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from dus.decoding.engine import Engine
-from dus.decoding.schedule import positions_by_step
+from dus.decoding.generate import positions_by_step
 from dus.denoisers import Denoiser
 from dus.planners import PlannerError, parse
 from dus.serving.asked import Asked, Desk

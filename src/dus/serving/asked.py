@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dus.decoding import GenerationError, Settings
 from dus.decoding.answers import Answers, tokenizer_of
+from dus.decoding.canvas import check_fit
 from dus.decoding.engine import Engine
 from dus.decoding.prompts import to_rows
-from dus.decoding.rows import check_fit
 from dus.denoisers import Denoiser
 from dus.planners import PlannerError
 from dus.serving.errors import ApiError
