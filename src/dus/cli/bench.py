@@ -28,7 +28,9 @@ USUAL = {"batch": 1, "prompt": 256, "new": 256, "block": 32}
 def bench(
     *,
     model: Model = None,
-    shape: Annotated[str | None, typer.Option(help="Time a random model of this shape instead: llada-8b.")] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Time a random model of this shape instead: llada-8b, llada2-mini, …")
+    ] = None,
     scale: Annotated[float, typer.Option(help="Width, depth, mlp and vocabulary of the shape times this.")] = 1.0,
     planner: Annotated[
         list[str] | None, typer.Option(help="Text of a planner; may be repeated.", show_default="dus")
@@ -39,7 +41,8 @@ def bench(
     quantize: Annotated[str | None, typer.Option(help="Time the quantized model too: int8.")] = None,
     compile: Annotated[bool, typer.Option("--compile", help="Time the compiled model too.")] = False,
     textbook: Annotated[
-        bool | None, typer.Option(help="Time the textbook loop too.", show_default="without --growth")
+        bool | None,
+        typer.Option(help="Time the textbook loop too.", show_default="full attention, no --growth"),
     ] = None,
     batch: Annotated[str | None, typer.Option(help="Rows generated together, as 1,8,32.", show_default="1")] = None,
     prompt: Annotated[str | None, typer.Option(help="Tokens of each prompt.", show_default="256")] = None,
@@ -96,7 +99,7 @@ def bench(
     denoiser, variants = _forms(partial(_model, model, shape, scale, dtype, device, others), quantize, compile)
     how = {
         "caches": caches or CACHES,
-        "with_textbook": not growing if textbook is None else textbook,
+        "with_textbook": not growing and denoiser.block_length is None if textbook is None else textbook,
         "variants": variants,
     }
     planners = planner or ["dus"]

@@ -221,7 +221,7 @@ class Engine:
         failed = [row for row in self._inside() if row.number in errors]
         events += [Failed(row.number, errors[row.number]) for row in failed]
         tokens = self.canvas.tokens[send(torch.tensor([row.lines[0] for row in rows]), self.canvas.device)].cpu()
-        leaving = list(failed)
+        leaving, done = list(failed), {}
         for row, line in zip(rows, tokens, strict=True):
             if row in failed:
                 continue
@@ -231,27 +231,39 @@ class Engine:
             if self.watch:
                 events.append(BlockDone(row.number, written, masked))
             if end >= row.limit or row.answers.stopped(written, masked) or not row.advance():
-                events.append(self._decoded(row, line))
-                leaving.append(row)
+                done[row] = line
+        events += self._decoded(done)
+        leaving += done
         self._leave(leaving)
         for group, mine in finished:
             if again := [row for row in mine if row not in leaving]:
                 group.begin(again)
         return events
 
-    def _decoded(self, row: Row, tokens: Tensor) -> Decoded:
-        """A finished row, whose tokens are `[W]` on the host."""
-        line, here = row.lines[0], slice(row.origin, row.end)
-        return Decoded(
-            row=row.number,
-            tokens=tokens[here],
-            masked=row.masked[here],
-            step=self.canvas.step[line, here].to("cpu", copy=True),
-            confidence=self.canvas.confidence[line, here].to("cpu", copy=True),
-            entropy=self.canvas.entropy[line, here].to("cpu", copy=True),
-            steps=row.taken,
-            ends=[min(stop, row.end - row.origin) for stop in row.ends],
-        )
+    def _decoded(self, done: dict[Row, Tensor]) -> list[Decoded]:
+        """The finished rows, whose tokens are `[W]` on the host; what the trace keeps comes in two transfers."""
+        if not done:
+            return []
+        canvas = self.canvas
+        lines = send(torch.tensor([row.lines[0] for row in done]), canvas.device)
+        steps = canvas.step[lines].cpu()
+        scores = torch.stack([canvas.confidence[lines], canvas.entropy[lines]], dim=1).cpu()
+        found = []
+        for (row, tokens), step, (confidence, entropy) in zip(done.items(), steps, scores, strict=True):
+            here = slice(row.origin, row.end)
+            found.append(
+                Decoded(
+                    row=row.number,
+                    tokens=tokens[here].clone(),
+                    masked=row.masked[here],
+                    step=step[here].clone(),
+                    confidence=confidence[here].clone(),
+                    entropy=entropy[here].clone(),
+                    steps=row.taken,
+                    ends=[min(stop, row.end - row.origin) for stop in row.ends],
+                )
+            )
+        return found
 
     def _fail(self, group: Group, error: Exception) -> list[Event]:
         """Let all rows of a group go, whose planner broke its contract."""

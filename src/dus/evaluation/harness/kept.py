@@ -17,6 +17,7 @@ import torch
 
 from dus.decoding import Settings
 from dus.denoisers import Denoiser
+from dus.denoisers.adapters import model_and_adapter
 from dus.denoisers.files import checkpoint_folder
 from dus.evaluation.harness.arguments import Arguments
 from dus.evaluation.record import fingerprint
@@ -74,9 +75,9 @@ def model_of(name: str | None, model: Denoiser, arguments: Arguments) -> dict[st
     """
     read = {"add_bos_token": arguments.add_bos_token, "max_length": arguments.max_length}
     loaded = {key: value for key, value in arguments.loading.items() if key not in ("device", "device_map")}
-    folders = [checkpoint_folder(name, arguments.revision, code=arguments.trust_remote_code)]
-    folders += [checkpoint_folder(arguments.peft, None, code=False)] if arguments.peft else []
-    weights = [fingerprint(folder) for folder in folders]
+    code = arguments.trust_remote_code
+    folders = model_and_adapter(checkpoint_folder(name, arguments.revision, code), arguments.peft, code)
+    weights = [fingerprint(folder) for folder in folders if folder is not None]
     return {**read, **loaded, "dtype": str(getattr(model, "dtype", "")), "weights": weights}
 
 

@@ -2,7 +2,7 @@
 
 `python -m dus.lab.language.corpus PROSE PAIRS HELD_OUT_PAIRS OUT` takes a folder of text files, one a source, whose
 documents are separated by form feeds, and JSON lines of `question` and `answer` to train on and to measure with. It
-writes `tokenizer/` and `corpus.npz`.
+writes `tokenizer/` and `corpus.npz`. `dus.lab.language.prose` makes such a folder.
 """
 
 from __future__ import annotations
