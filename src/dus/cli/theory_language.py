@@ -1,4 +1,4 @@
-"""`dus theory language` and `dus theory written`: how far dependence reaches in real English, and what planners lose."""
+"""`dus theory language` and `dus theory written`: how far dependence reaches in English, and what planners lose."""
 
 from __future__ import annotations
 
