@@ -11,7 +11,7 @@ test: .venv/installed lint
 	$(BIN)/dus train --check
 
 fuzz: .venv/installed  # 8,000 inputs a test, above 100,000 in all
-	DUS_FUZZ=8000 $(BIN)/pytest tests/cli/test_fuzz.py
+	DUS_FUZZ=8000 $(BIN)/pytest -n auto tests/cli/test_fuzz.py tests/cli/test_fuzz_generate.py
 
 PRESET := $(if $(QUICK),report-quick,report)
 

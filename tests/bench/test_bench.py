@@ -6,7 +6,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from dus.bench import timing
+from dus.bench import requests, timing
 from dus.bench.growth import draw, grow, values_for
 from dus.bench.machine import machine, peak_memory
 from dus.bench.measure import Bench, Setting
@@ -14,6 +14,7 @@ from dus.bench.shapes import SHAPES, random_model
 from dus.bench.timing import Watched, WatchedPlanner, side_by_side
 from dus.decoding import GenerationError
 from dus.denoisers import DenoiserError
+from dus.denoisers.attention import choose_attention
 from dus.planners import BlockState, Prediction, parse
 
 
@@ -22,6 +23,7 @@ def model():
     made = random_model("llada-8b", 1 / 64, dtype=torch.float32, device="cpu")
     with torch.no_grad():
         made.model.lm_head.weight *= 30  # far from ties
+    choose_attention(made.model)
     return made
 
 
@@ -123,10 +125,14 @@ def test_the_floor_makes_the_same_calls(model, cache):
 def test_a_scaled_shape_keeps_its_proportions():
     config = random_model("llada-8b", 1 / 16, dtype=torch.float32, device="meta").model.config
     full = SHAPES["llada-8b"]
-    assert config.hidden_size * 16 == full["d_model"]
-    assert config.num_hidden_layers * 16 == full["n_layers"]
-    assert config.intermediate_size * 16 == full["mlp_hidden_size"]
-    assert config.vocab_size * 16 == full["vocab_size"]
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"):
+        assert getattr(config, name) * 16 == full[name]
+    config, full = (
+        random_model("llada2-mini", 1 / 8, dtype=torch.float32, device="meta").model.config,
+        SHAPES["llada2-mini"],
+    )
+    for name in ("hidden_size", "num_attention_heads", "num_experts", "moe_intermediate_size", "vocab_size"):
+        assert getattr(config, name) * 8 == full[name]
 
 
 @pytest.mark.parametrize(("shape", "scale", "named"), [("llama", 1.0, "llada-8b"), ("llada-8b", 0.0, "above 0")])
@@ -173,6 +179,8 @@ def test_the_command_prints_json_and_writes_it(tmp_path):
         (["--shape", "llada-8b", "--scale", "0.01", "--dtype", "foo"], "'foo' is not a floating type"),
         (["--shape", "llada-8b", "--scale", "0.01", "--device", "foo"], "'foo' is not a device"),
         (["--split", "--growth", "new"], "--split"),
+        (["--requests", "4", "--growth", "new"], "--requests takes"),
+        (["--shape", "llada-8b", "--scale", "0.01", "--requests", "4", "--new", "8"], "16 tokens at least"),
     ],
 )
 def test_bad_input_is_said_in_a_sentence(options, part):
@@ -180,7 +188,7 @@ def test_bad_input_is_said_in_a_sentence(options, part):
     from dus.cli.app import app
 
     run = CliRunner().invoke(app, ["bench", *options])
-    assert isinstance(run.exception, InputError | DenoiserError)
+    assert isinstance(run.exception, InputError | DenoiserError | GenerationError)
     assert part in str(run.exception)
 
 
@@ -192,3 +200,27 @@ def test_the_command_splits_a_speed_up(tmp_path):
     run = CliRunner().invoke(app, ["bench", *options, "--split", "--cache", "touched", "--page", str(page)])
     assert run.exit_code == 0, run.output
     assert "**whole speed-up**" in page.read_text()
+
+
+@pytest.mark.parametrize("cache", ["block", "none"])
+def test_an_engine_computes_what_requests_need_and_lets_nobody_wait_beside_a_free_place(model, cache):
+    setting = Setting(planner="dus", batch=3, prompt=24, new=40, block_length=16, repeats=1)
+    found = requests.measure(model, setting, 10, cache)
+    engine, batches, longest = found["lines"]
+    assert engine["late"] == batches["late"] == longest["late"] == 0
+    assert engine["calls"] < batches["calls"] <= longest["calls"]
+    assert found["needed"] <= engine["columns"] <= longest["columns"]
+    if cache == "block":  # without a cache, rows of other lengths are padded to the longest
+        assert found["needed"] == engine["columns"] == batches["columns"]
+
+
+def test_the_command_writes_a_page_on_requests(tmp_path):
+    from dus.cli.app import app
+
+    page = tmp_path / "requests.md"
+    options = ["--shape", "llada-8b", "--scale", "0.015625", "--prompt", "24", "--new", "24", "--repeats", "1"]
+    run = CliRunner().invoke(app, ["bench", *options, "--requests", "6", "--batch", "2", "--page", str(page)])
+    assert run.exit_code == 0, run.output
+    assert "requests of mixed sizes" in page.read_text()
+    assert (tmp_path / "requests.png").exists()
+    assert "6 requests, prompts of 16 to 24" in page.read_text()

@@ -85,6 +85,21 @@ def test_the_python_on_the_first_page_runs(capsys):
     assert capsys.readouterr().out.count("#### 12") == 2
 
 
+@pytest.mark.parametrize("page", ["writing-a-planner.md", "engine.md"])
+def test_the_python_on_a_page_runs(page):
+    from dus.planners import registry
+
+    known, names = dict(registry._names), {"__name__": "page"}
+    blocks = re.findall(r"```python\n(.+?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    try:
+        for block in blocks:
+            exec(compile(block, page, "exec"), names)
+    finally:
+        registry._names.clear()
+        registry._names.update(known)
+
+
 def rows_of(page, begin):
     """The cells of the table whose head begins with `begin`, without backticks."""
     table = (ROOT / page).read_text(encoding="utf-8").split(f"| {begin} |")[1].split("\n\n")[0]

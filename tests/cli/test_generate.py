@@ -13,6 +13,7 @@ from dus.cli.watch import Watch
 from dus.decoding import Settings
 
 SHORT = ["--max-new-tokens", "12", "--block-length", "8", "--dtype", "float32"]
+DRAWN = ["--temperature", "1", "--seed", "5"]
 RECORD = {"prompt", "answers", "planner", "block_length", "seed"}
 ANSWER = {"text", "nfe", "tpf", "raw_tpf", "tokens", "step"}
 
@@ -34,7 +35,7 @@ def test_answer_goes_to_stdout_and_figures_to_stderr(dus, checkpoint):
 
 
 def test_json_is_one_document(dus, checkpoint):
-    code, out, err = dus("generate", "hello", "--model", checkpoint, *SHORT, "--json", "--seed", "5", "--eos", "ignore")
+    code, out, err = dus("generate", "hello", "--model", checkpoint, *SHORT, "--json", *DRAWN, "--eos", "ignore")
     record = json.loads(out)
     assert (code, err, out.count("\n")) == (0, "", 1)
     assert set(record) == RECORD | {"seconds"}
@@ -99,6 +100,39 @@ def test_messages_are_a_chat(good, chat_checkpoint, tmp_path):
     plain = json.loads(good("generate", "hello", "--model", chat_checkpoint, *SHORT, "--json", "--no-chat"))
     written = json.loads(good("generate", "user: hello ", "--model", chat_checkpoint, *SHORT, "--json", "--no-chat"))
     assert record["answers"] == single["answers"] == written["answers"] != plain["answers"]
+
+
+def test_a_conversation_that_ends_with_the_assistants_turn_is_continued(good, chat_checkpoint, tmp_path):
+    file = tmp_path / "chat.jsonl"
+    turns = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "It is"}]
+    file.write_text(json.dumps({"messages": turns}) + "\n")
+    found = json.loads(good("generate", file, "--model", chat_checkpoint, *SHORT, "--json"))
+    begun = "user: hello assistant: It is"
+    plain = json.loads(good("generate", begun, "--model", chat_checkpoint, *SHORT, "--json", "--no-chat"))
+    assert found["answers"] == plain["answers"]
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [["--defer-tokens", "5"], ["--top-p", "0.5"], ["--top-k", "3"], ["--samples", "2"], ["--seed", "1"]],
+    ids=" ".join,
+)
+def test_an_option_without_effect_is_told_of_in_a_line(dus, checkpoint, prompts, tmp_path, idle):
+    for number, command in enumerate((["generate", "hello"], ["generate", prompts], ["batch", prompts])):
+        out = [] if number == 0 else ["--out", tmp_path / f"{number}"]
+        code, _, err = dus(*command, *out, "--model", checkpoint, *SHORT, *idle)
+        assert code == 0
+        (line,) = [line for line in err.splitlines() if line.startswith("dus: ")]
+        assert "at temperature 0" in line or line.startswith("dus: defer_tokens has no effect under dus, ")
+        assert "above 0" in line or "confidence(like=dus)" in line
+
+
+def test_a_blank_in_a_prompt_points_to_infill(dus, checkpoint):
+    code, _, err = dus("generate", "5 + 7 = [MASK]", "--model", checkpoint, *SHORT)
+    assert code == 0
+    assert err.startswith(
+        "dus: prompt 0 holds [MASK], which generate reads as letters: to have it filled in, use infill\n"
+    )
 
 
 def test_progress_bar_counts_every_prompt_once(checkpoint):

@@ -34,7 +34,6 @@ def stop_after(monkeypatch, count):
 @pytest.mark.parametrize(
     "command",
     [
-        ["generate", "asked.jsonl", "--max-new-tokens", "12", "--block-length", "4", "--out", "out"],
         ["bench", "--prompt", "4", "--new", "8", "--block-length", "4", "--out", "out", "--page", "page.md"],
         ["bench", "--growth", "new", "--new", "8,16", "--block-length", "4", "--prompt", "4", "--page", "page.md"],
     ],

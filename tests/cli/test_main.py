@@ -64,16 +64,18 @@ def test_version(good):
 
 def test_interrupt_ends_quietly():
     code = """
-import os, signal, sys, threading
+import os, signal, sys, time
 from dus.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background begins without it
-threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+class Waiting:  # standard input, at which the user interrupts
+    def read(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(50)
+sys.stdin = type("Input", (), {"buffer": Waiting()})
 sys.exit(main(["generate", "-"]))
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    process.wait(timeout=60)  # its standard input stays open, so that it waits for the prompt
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.wait(timeout=60)
     assert (process.returncode, process.stdout.read(), process.stderr.read()) == (130, b"", b"")
 
 

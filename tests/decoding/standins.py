@@ -111,9 +111,9 @@ class Pieces:
     def convert_ids_to_tokens(self, i):
         return self.pieces[i]
 
-    def apply_chat_template(self, messages, tokenize, add_generation_prompt):
+    def apply_chat_template(self, messages, tokenize, add_generation_prompt, continue_final_message):
         assert not tokenize
-        assert add_generation_prompt
+        assert add_generation_prompt is not continue_final_message
         return "".join(f"{message['role']}:{message['content']};" for message in messages)
 
 

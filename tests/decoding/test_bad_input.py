@@ -43,6 +43,15 @@ SETTINGS = [
     ({"stop": "a"}, "stop strings need a tokenizer"),
     ({"stop": 5}, "stop is 5, .*a string or a list of strings"),
     ({"stop": ["a", 5]}, r"stop is \['a', 5\], .*a string or a list of strings"),
+    ({"defer_tokens": [False]}, r"defer_tokens is \(False,\), .*list of token ids"),
+    ({"max_new_tokens": True}, "max_new_tokens is True, .*whole number"),
+    ({"temperature": True}, "temperature is True, .*number"),
+    ({"samples": True}, "samples is True, .*whole number"),
+    ({"scores": "no"}, "scores is 'no', .*True or False"),
+    ({"progress": "bar"}, "progress is 'bar', .*True, False or a function"),
+    ({"max_new_tokens": 10**18}, "max_new_tokens is 1000000000000000000, .*between 0 and 1e9"),
+    ({"samples": 10**9}, "samples is 1000000000, .*at most 10,000,000"),
+    ({"first_row": -1}, "first_row is -1, .*at least 0"),
     ({"samples": 0}, "samples is 0, .*at least 1"),
     ({"samples": 1.5}, "samples is 1.5, .*whole number"),
     ({"batch_size": 0}, "batch_size is 0, .*at least 1"),
@@ -65,7 +74,7 @@ def test_a_setting_out_of_range_is_named_with_what_would_be_right(settings, mess
 
 
 PROMPTS = [
-    (TEXT, "", "prompt 0 is empty"),
+    (TEXT, "", r"prompt 0 is empty: to generate without a prompt, .* torch.zeros\(1, 0, dtype=torch.long\)"),
     (TEXT, ["a", ""], "prompt 1 is empty"),
     (TEXT, [], "the list is empty"),
     (TEXT, "a<mask>b", "prompt 0 contains the mask token: dus.infill"),
@@ -80,11 +89,11 @@ PROMPTS = [
     (IDS, torch.tensor([[True, False]]), "torch.bool: token ids are a 1-D integer tensor"),
     (IDS, torch.tensor([[2, 9]]), "prompt 0 holds token ids outside the vocabulary, 0 to 8"),
     (IDS, [torch.tensor([2]), torch.tensor([-1])], "prompt 1 holds token ids outside the vocabulary"),
-    (IDS, [2, 3], r"prompt 0 .*token ids are a 1-D integer tensor"),
+    (IDS, [2.0, 3.0], r"prompt 0 .*token ids are a 1-D integer tensor"),
     (IDS, None, "prompts are a string, .*not a NoneType"),
     (IDS, 7, "prompts are a string, .*not an? int"),
     (CHAT, HELLO[0], "prompts are a string, .*not a dict"),
-    (CHAT, BatchEncoding({"input_ids": [[2, 3]]}), "prompts are a string, .*not a BatchEncoding"),
+    (CHAT, BatchEncoding({"tokens": [[2, 3]]}), "prompts are a string, .*not a BatchEncoding"),
     (CHAT, [{"role": "user"}], "prompt 0: chat messages are dictionaries whose role and content are strings"),
     (CHAT, [HELLO, [{"role": "user", "content": [{"type": "text", "text": "a"}]}]], "prompt 1: chat messages"),
     (CHAT, [*HELLO, "ab"], "prompt 0: chat messages"),
@@ -149,6 +158,13 @@ def test_a_row_that_just_fits_the_context_is_generated():
         dus.infill(TEXT, "ab" * 10 + "[MASK]")
 
 
+@pytest.mark.parametrize("model", ["GSAI-ML/LLaDA-8B-Base", None, torch.nn.Linear(2, 2)])
+def test_what_is_no_denoiser_is_refused(model):
+    for call in (lambda: dus.generate(model, "a"), lambda: dus.infill(model, "[MASK]"), lambda: dus.steps(model, "a")):
+        with pytest.raises(DenoiserError, match=r"is no denoiser: make one with dus.load"):
+            call()
+
+
 def test_an_empty_row_of_tokens_is_generation_from_nothing():
     got = dus.generate(IDS, torch.zeros(1, 0, dtype=torch.long), max_new_tokens=6, eos="ignore")
     assert len(got.tokens[0]) == 6
@@ -161,8 +177,9 @@ def test_any_iterable_of_prompts_will_do():
         assert dus.generate(TEXT, prompts, max_new_tokens=4).text == expected.text
     rows = [TEXT.tokenizer(text)["input_ids"] for text in texts]
     assert dus.generate(TEXT, rows, max_new_tokens=4).text == expected.text
-    array = torch.tensor(rows[0])[None].numpy()
-    assert dus.generate(TEXT, array, max_new_tokens=4).text == expected.text[:1]
+    array = torch.tensor(rows[0]).numpy()
+    for one in (array[None], array, rows[0], tuple(rows[0]), torch.tensor(rows[0])):
+        assert dus.generate(TEXT, one, max_new_tokens=4).text == expected.text[:1]
 
 
 def test_a_model_without_a_tokenizer_gives_no_text():

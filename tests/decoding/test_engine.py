@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from dus.decoding import Decoded, Engine, GenerationError, Settings
+from dus.decoding import Decoded, Engine, Failed, GenerationError, Settings
+from dus.denoisers import from_callable
 
-from .standins import hashed
+from .standins import constant, hashed
 
 PLANNERS = ["dus", "eb(gamma=2)", "confidence(steps=3)", "saber(n=3)", "random(per_step=2)", "dus | edited"]
 
@@ -68,3 +69,51 @@ def test_a_row_that_comes_takes_part_in_the_next_call_and_a_row_that_left_cannot
     assert engine.step() == []
     with pytest.raises(GenerationError, match="no row 0 is in the engine"):
         engine.cancel(first)
+
+
+def test_a_broken_row_ends_alone_even_where_another_has_its_place_in_a_users_list():
+    def fn(canvas):
+        logits = torch.zeros(*canvas.shape, 9)
+        logits[(canvas == 8).any(dim=1)] = torch.nan
+        return logits
+
+    engine = Engine(from_callable(fn, mask_token_id=0, vocab_size=9), rows=4)
+    settings = Settings(max_new_tokens=4, eos="ignore")
+    bad, good = (engine.submit(torch.tensor([token]), settings, draw=0) for token in (8, 3))
+    events = []
+    while len(engine):
+        events += engine.step()
+    assert [event.row for event in events if isinstance(event, Failed)] == [bad]
+    assert [event.row for event in events if isinstance(event, Decoded)] == [good]
+
+
+def test_ten_thousand_requests_come_and_go_and_what_the_engine_holds_stays_as_it_is():
+    model, draw = constant([0.0, 0.0, 1.0, 2.0]), torch.Generator().manual_seed(0)
+    asked = [Settings(planner=planner, max_new_tokens=new) for planner in ("dus", "eb(gamma=9)") for new in (2, 5)]
+    sizes = torch.randint(0, 7, (10_000,), generator=draw).tolist()
+    engine = Engine(model, rows=8, watch=False)
+    ended, most = [], 0
+
+    def step():
+        nonlocal most
+        ended.extend(event.row for event in engine.step() if isinstance(event, Decoded))
+        most = max(most, len(engine.unchecked))
+        assert len(engine.canvas.owner) <= 8
+        assert len(engine.groups) <= 2
+        assert engine.canvas.tokens.shape == (8, 11)
+
+    engine.submit(torch.full((6,), 3), asked[1])
+    step()
+    for number, size in enumerate(sizes):
+        row = engine.submit(torch.full((size,), 2), asked[number % 4])
+        if number % 20 == 0:
+            engine.cancel(row)
+            ended.append(row)
+        while len(engine) > 8:
+            step()
+    while len(engine):
+        step()
+    assert sorted(ended) == list(range(10_001))
+    assert most < 20
+    assert not engine.groups
+    assert not engine.canvas.owner

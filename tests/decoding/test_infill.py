@@ -1,10 +1,12 @@
 """Masks anywhere: in a text, in tokens, before and behind what is given."""
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 import dus
@@ -98,12 +100,90 @@ def test_special_tokens_among_the_surroundings_are_kept():
     assert got.text[0][2:] == "<|end|>b"
 
 
-def test_an_end_token_that_is_written_into_a_gap_cuts_nothing():
+def test_end_tokens_are_written_into_a_gap_only_if_that_is_asked_for_and_cut_nothing():
     model = scripted([2, 1, 3], before=0, tokenizer=Pieces("a", "b"))
-    got = dus.infill(model, "a[MASK]b")
+    got = dus.infill(model, "a[MASK]b", end_tokens=True)
     assert got.tokens[0].tolist() == [2, 1, 3]
     assert got.text == ["a<end>b"]
     assert got.useful == [1]
+    assert 1 not in dus.infill(model, "a[MASK]b").tokens[0]
+    assert set(dus.infill(model, "a[MASK]b", suppress_tokens=[3]).tokens[0].tolist()) == {2, 3}  # the b that was given
+
+
+def test_several_texts_and_samples_are_filled_together():
+    model, texts, seen = lettering(7), ["a[MASK][MASK]", "[MASK]bc"], []
+    asked = {"temperature": 1.0, "seed": 4}
+    got = dus.infill(model, texts, samples=2, batch_size=3, progress=seen.append, **asked)
+    first = dus.infill(model, texts[0], samples=2, **asked)
+    assert got.text[:2] == first.text
+    assert first.text[0] != first.text[1]
+    assert [text.endswith("bc") for text in got.text] == [False, False, True, True]
+    assert seen
+    with pytest.raises(GenerationError, match="the list is empty"):
+        dus.infill(model, [])
+    with pytest.raises(GenerationError, match="a text or a list of texts, not a int"):
+        dus.infill(model, [5])
+
+
+def test_what_a_tokenizer_adds_stands_around_the_text_and_not_in_it():
+    tokenizer = byte_level()
+    model = lettering(8)
+    model.tokenizer = tokenizer
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|end|> $A <|end|>", special_tokens=[("<|end|>", 1)]
+    )
+    for text in ("ab[MASK]c", "[MASK]"):
+        got = dus.infill(model, text)
+        assert got.tokens[0].tolist() == tokenizer(got.text[0])["input_ids"]
+        assert len(got.text[0]) == len(text.replace("[MASK]", "_"))
+    assert dus.infill(model, "<|end|>[MASK]").tokens[0].tolist()[:2] != [1, 1]
+
+
+def test_what_stands_behind_a_blank_is_no_beginning_of_a_text():
+    pieces = ["<|mdm_mask|>", "<|end|>", "▁", *"abcdefgh"]
+    tokenizer = Tokenizer(models.BPE(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="first", split=False)
+    model = hashed(3, vocab_size=len(pieces))
+    model.tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokenizer, mask_token=pieces[0], eos_token=pieces[1])
+    for text in ("ab[MASK]cd", "[MASK] cd[MASK]e", "ab [MASK]e f"):
+        given = text.split("[MASK]")
+        got = dus.infill(model, text, suppress_tokens=[2])
+        filled = got.text[0]
+        assert all(len(filled) == len("?".join(given)) and part in filled for part in given)
+        assert filled.startswith(given[0])
+        assert filled.endswith(given[-1])
+
+
+def words(*pieces):
+    """A tokenizer of given pieces, whose letters are those of GPT-2: a space before a word is part of it."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {piece: number for number, piece in enumerate(["<|mdm_mask|>", "<|end|>", *alphabet, *pieces])}
+    merges = [(piece[0], piece[1:]) for piece in pieces]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, mask_token="<|mdm_mask|>", eos_token="<|end|>")
+
+
+def test_a_space_before_a_blank_belongs_to_the_token_before_it_where_there_is_such_a_one():
+    model = lettering(9)
+    for pieces, expected in (
+        (["Ġ1", "Ġa"], ["=", "Ġ"]),
+        (["=Ġ", "Ġa"], ["=Ġ"]),
+        (["Ġa"], ["=", "Ġ"]),
+        ([], ["=", "Ġ"]),
+    ):
+        model.tokenizer = words(*pieces)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            got = dus.infill(model, "= [MASK]")
+        assert model.tokenizer.convert_ids_to_tokens(got.tokens[0].tolist())[:-1] == expected
+        assert got.text[0][:2] == "= "
+        told = [str(each.message) for each in caught]
+        assert bool(told) == (pieces != [] and expected != ["=Ġ"])
+        assert all("leave it out where a word is wanted, as in '=[MASK]'" in sentence for sentence in told)
+        assert all(each.filename == __file__ for each in caught)
 
 
 def test_infilling_takes_the_settings_that_say_how_to_decode():

@@ -1,6 +1,7 @@
 """Block lengths chosen for each row: by the rule, at no call of their own, the same alone and in a batch."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -129,6 +130,13 @@ def test_texts_that_name_a_rule(text, rule):
     assert Auto.parse(text) == rule
     assert Settings(block_length=text).auto == rule
     assert Settings(block_length=text).longest == rule.choices[-1]
+
+
+def test_settings_keep_the_rule_when_something_else_of_them_changes():
+    settings_ = replace(Settings(block_length=TEXT), cache="dual")
+    assert settings_.auto == Auto(6.0, 2, 8)
+    assert settings_.longest == 8
+    assert replace(settings_, block_length=4).auto is None
 
 
 def test_choices_double():

@@ -334,3 +334,26 @@ def test_what_a_planner_may_not_return_is_an_error_that_names_it(planner, messag
     rows = torch.tensor([[3, MASK, MASK, 4, 5], [3, MASK, 4, MASK, MASK]])
     with pytest.raises(PlannerError, match=message):
         dus.generate(hashed(1), rows, planner=planner, max_new_tokens=0, block_length=4)
+
+
+@dataclass(frozen=True)
+class TakesAllBackUnasked(Planner):
+    """Takes back all that it unmasked, and asks about masks alone; three positions a step."""
+
+    def select(self, block, prediction):
+        return block.masked & (block.masked.cumsum(dim=1) <= 3)
+
+    def revise(self, block, prediction):
+        return block.initially_masked & ~block.masked
+
+
+@pytest.mark.parametrize("around", [lambda planner: planner, lambda planner: Spaced(planner, 0)])
+def test_what_is_taken_back_unasked_was_the_least_sure_when_it_was_written(around):
+    certainty = [5.0, 1.0, 3.0, 4.0, 4.0, 4.0, 4.0, 4.0]
+    model = scripted([2] * 8, before=1, vocab_size=4, certainty=certainty)
+    steps = list(
+        dus.steps(model, [[3]], planner=around(TakesAllBackUnasked()), max_new_tokens=8, block_length=8, scores=False)
+    )
+    assert steps[0].unmasked[0].nonzero()[:, 0].tolist() == [0, 1, 2]
+    assert steps[1].unmasked[0].nonzero()[:, 0].tolist() == [3, 4, 5]
+    assert steps[1].remasked[0].nonzero()[:, 0].tolist() == [1, 2]

@@ -6,6 +6,7 @@ import torch
 import dus
 
 from .standins import END, MASK, Pieces, Recorder, hashed, scripted
+from .test_infill import byte_level
 
 LETTERS = Pieces("a", "b", "c", "d", "|", "ab", "b|c", "\n", "\n\n", "é")
 A, B, C, D, BAR, AB, B_BAR_C, LINE, LINES = range(2, 11)
@@ -123,6 +124,21 @@ def test_masks_that_are_not_neighbours_make_no_stop_string_together():
     got = dus.generate(model, [row], planner="dus", max_new_tokens=4, block_length=4, stop="||")
     assert len(got.tokens[0]) == 9
     assert got.text == ["|a|bbbbbb"]
+
+
+@pytest.mark.parametrize("eos", ["stop", "ignore"])
+def test_a_stop_string_may_be_a_token_that_leaves_no_trace_in_a_text(eos):
+    tokenizer = byte_level()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|user|>"]})
+    script = [*tokenizer("ab")["input_ids"], *tokenizer("<|user|>")["input_ids"], *tokenizer("cd")["input_ids"]]
+    model = scripted(script, before=1, vocab_size=len(tokenizer), tokenizer=tokenizer)
+    got = dus.generate(model, "x", planner="dus", max_new_tokens=16, block_length=4, stop="<|user|>", eos=eos)
+    assert got.text == ["ab"]
+    assert got.tokens[0].tolist() == script[:2]
+    assert got.useful == [2]
+    assert len(got.trace.step[0]) == 4
+    whole = dus.generate(model, "x", planner="dus", max_new_tokens=8, block_length=4, eos=eos)
+    assert whole.text[0].startswith("abcd")
 
 
 def test_rows_that_stop_leave_the_batch():

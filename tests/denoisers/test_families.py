@@ -14,6 +14,7 @@ from dus.denoisers import (
     DreamTokenizer,
     LladaConfig,
     LladaForMaskedLM,
+    MaskedLM,
     NativeLM,
     load,
 )
@@ -92,7 +93,8 @@ def test_auto_classes_know_the_families(golden):
     assert type(model) is model_class
     assert model.config.is_causal is False
     assert model.config._attn_implementation == "sdpa"
-    assert model.tp_plan["model.layers.*.self_attn.q_proj"] == "colwise"
+    sharded = "mlp.shared_experts.up_proj" if family(golden) == "llada2_moe" else "self_attn.q_proj"
+    assert model.tp_plan[f"model.layers.*.{sharded}"] == "colwise"
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -337,6 +339,23 @@ def test_dream_reads_its_own_row_first_and_the_row_before_later(dream):
     logits = denoiser.logits(canvas, read=torch.arange(12))[0]
     assert torch.equal(logits[0], raw[0])
     torch.testing.assert_close(logits[1:], raw[:-1], atol=1e-6, rtol=1e-6)
+
+
+def test_dream_in_a_wrapper_for_any_model_is_shifted_too(dream):
+    native = load(dream, dtype="float32", device="cpu", pack=False)
+    model = native.model
+    model.config.is_causal = False
+    canvas = torch.arange(24).view(2, 12) % native.vocab_size
+    mask = torch.ones(2, 12, dtype=torch.bool)
+    mask[1, :4] = False
+    read = torch.arange(4, 12)
+    for wrapped in (MaskedLM(model, mask_token_id=2), MaskedLM(model, mask_token_id=2, shift=1)):
+        assert wrapped.shift == 1
+        for told in (None, mask):
+            got, expected = (each.logits(canvas, read=read, attention_mask=told) for each in (wrapped, native))
+            torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+    with pytest.raises(DenoiserError, match="shift=0 is not DreamForMaskedLM's, which is 1"):
+        load(dream, shift=0)
 
 
 def test_the_body_compiles_whole(golden, reference):

@@ -52,11 +52,57 @@ def test_a_function_that_takes_the_mask_gets_it():
         seen.append(attention_mask)
         return torch.zeros(*canvas.shape, SIZE)
 
-    mask = torch.tensor([[0, 1, 1]])
+    mask = torch.tensor([[True, True, False], [True, True, True]])
     denoiser = from_callable(masked, mask_token_id=4, vocab_size=SIZE)
-    denoiser.logits(torch.zeros(1, 3, dtype=torch.long), read=torch.arange(3), attention_mask=mask)
-    denoiser.logits(torch.zeros(1, 3, dtype=torch.long), read=torch.arange(3))
-    assert seen == [mask, None]
+    denoiser.logits(torch.zeros(2, 3, dtype=torch.long), read=torch.arange(2), attention_mask=mask)
+    denoiser.logits(torch.zeros(2, 3, dtype=torch.long), read=torch.arange(3))
+    assert torch.equal(seen[0], mask.long())
+    assert seen[0].dtype is torch.int64
+    assert seen[1] is None
+
+
+def positioned(canvas, attention_mask=None, position_ids=None):
+    """A model with learned positions, here the first SIZE of them, which attends over what is not padding."""
+    places = torch.arange(canvas.shape[1]).expand(canvas.shape) if position_ids is None else position_ids
+    kept = torch.ones_like(canvas) if attention_mask is None else attention_mask
+    each = torch.nn.functional.one_hot(canvas, SIZE) * 2.0 + torch.nn.functional.one_hot(places % SIZE, SIZE)
+    return each + (each * kept[:, :, None]).sum(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        positioned,
+        lambda canvas, attention_mask=None: positioned(canvas, attention_mask),
+        lambda canvas, **told: positioned(canvas, **told),  # noqa: PLW0108 - its signature is what differs
+        lambda canvas: positioned(canvas),  # noqa: PLW0108
+    ],
+    ids=["both", "mask", "any", "neither"],
+)
+@pytest.mark.parametrize("shift", [0, 1])
+def test_rows_with_padding_get_what_they_get_alone(fn, shift):
+    denoiser = from_callable(fn, mask_token_id=4, vocab_size=SIZE, shift=shift)
+    assert denoiser.shift == shift
+    rows = [torch.tensor([1, 4, 2, 3]), torch.tensor([3, 0]), torch.tensor([2])]
+    for left in (True, False):
+        canvas, mask = torch.zeros(3, 4, dtype=torch.long), torch.zeros(3, 4, dtype=torch.bool)
+        for i, row in enumerate(rows):
+            where = slice(4 - len(row), None) if left else slice(None, len(row))
+            canvas[i, where], mask[i, where] = row, True
+        read = torch.tensor([[3], [3], [3]] if left else [[3], [1], [0]])
+        together = denoiser.logits(canvas, read=read, attention_mask=mask)[:, 0]
+        pairs = denoiser.logits(canvas, read=(torch.arange(3), read[:, 0]), attention_mask=mask)
+        assert torch.equal(together, pairs)
+        for i, row in enumerate(rows):
+            alone = denoiser.logits(row[None], read=torch.tensor([len(row) - 1]))[0, 0]
+            assert torch.equal(together[i], alone)
+            assert torch.equal(alone, positioned(row[None])[0, max(len(row) - 1 - shift, 0)])
+
+
+@pytest.mark.parametrize("shift", [2, -1, None, "one"])
+def test_a_shift_is_none_or_one(shift):
+    with pytest.raises(DenoiserError, match="0 where row i predicts token i, 1 where"):
+        from_callable(neighbours, mask_token_id=4, vocab_size=SIZE, shift=shift)
 
 
 @pytest.mark.parametrize("answer", [torch.zeros(1, 3, SIZE + 1), torch.zeros(3, SIZE), [[0.0] * SIZE] * 3, None])

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from dus.bench.growth import LABELS
+from dus.bench.requests import LEAST
+from dus.bench.requests import NOTES as REQUEST_NOTES
+from dus.bench.requests import table as request_table
 from dus.bench.seconds import table as split_table
 from dus.writing.tables import markdown
 
 NOTES = """*faster*: over the first line. *first block*: seconds until it is written. *over floor*: over the same
-denoiser calls with nothing around them. *denoiser*, *planner*, *rest*: shares of the time of one run that is watched;
+denoiser calls with nothing around them. *over products*: those over their products with weights, with nothing between
+these (attention's own are left out). *denoiser*, *planner*, *rest*: shares of the time of one run that is watched;
 the scores that a planner reads are of the rest, and those of a trace are left out (`scores=False`). *memory*: at the
 peak of a run, on top of the weights. *agrees*: tokens equal to the first line's; behind prompts of random tokens every
 token is a near tie, so that this says little about quality."""
@@ -18,14 +22,19 @@ FIRST_RUN = " *first run*: seconds of the very first one, with all that is done 
 SPLIT_NOTES = """*textbook, token by token*: the published loop, one token a call. *schedule*: the same loop with the
 calls of the planner. *logits*: the loop here, which computes logits at wanted positions alone. *cache*: the same with
 the cache mode. Factors are over the line above. Last, other planners at as many calls in that cache mode."""
-SUBJECTS = {"runs": "cache modes", "split": "where a speed-up comes from"}
+SUBJECTS = {
+    "runs": "cache modes",
+    "split": "where a speed-up comes from",
+    "requests": "requests of mixed sizes",
+}
 
 
 def page(found: dict[str, Any], command: str, pictures: Sequence[str] = ()) -> str:
     """All that `dus bench` measured.
 
     Args:
-        found: `machine`, and `runs` (of `Bench.run`), `growth` (of `grow`) or `split` (of `where_the_seconds_go`).
+        found: `machine`, and `runs` (of `Bench.run`), `growth` (of `grow`), `split` (of `where_the_seconds_go`) or
+            `requests` (of `requests.measure`).
         command: that measured it.
         pictures: file names, one for each growth.
     """
@@ -52,6 +61,10 @@ def page(found: dict[str, Any], command: str, pictures: Sequence[str] = ()) -> s
             split_table(found["split"]),
             SPLIT_NOTES,
         ]
+    if "requests" in found:
+        parts += [_mixed(setting, found["requests"]), request_table(found["requests"])]
+        parts += [f"![Which request is in which place at which denoiser call]({pictures[0]})"] if pictures else []
+        parts.append(REQUEST_NOTES)
     for number, growth in enumerate(found.get("growth", [])):
         parts += [f"## By {LABELS[growth['axis']]}", _described(setting, growth["axis"]), _growth_table(growth)]
         parts += [f"![Seconds and memory by {LABELS[growth['axis']]}]({pictures[number]})"] if pictures else []
@@ -83,18 +96,40 @@ def _described(setting: dict[str, Any], growing: str = "") -> str:
     return f"Planner `{setting['planner']}`, {', '.join(text for name, text in sizes.items() if name != growing)}."
 
 
+def _mixed(setting: dict[str, Any], found: dict[str, Any]) -> str:
+    """What was asked for."""
+    return (
+        f"{found['count']} requests, prompts of {LEAST} to {setting['prompt']} random tokens, answers of {LEAST} to "
+        f"{setting['new']}, drawn evenly; places: {setting['batch']}, planner `{setting['planner']}`, blocks of "
+        f"{setting['block_length']}, cache mode `{found['cache']}`."
+    )
+
+
 def _table(lines: Sequence[dict[str, Any]]) -> str:
     """A line a way; what a run did once, and weights of different sizes, where there are forms of the model."""
     first, forms = lines[0]["seconds"], len({line["weights"] for line in lines}) > 1
     compiled = _compiled(lines)
-    heads = ["", "seconds", "tokens/s", "faster", "calls", "first block", "over floor", "denoiser", "planner", "rest"]
+    heads = [
+        "",
+        "seconds",
+        "tokens/s",
+        "faster",
+        "calls",
+        "first block",
+        "over floor",
+        "over products",
+        "denoiser",
+        "planner",
+        "rest",
+    ]
     heads += ["first run"] * compiled + ["weights (MB)"] * forms + ["memory (MB)", "agrees"]
     rows = []
     for line in lines:
         timed = [f"{line['seconds']:.3f}", f"{line['tokens_per_second']:.0f}", f"{first / line['seconds']:.2f}×"]
-        inside = [""] * 6
+        inside = [""] * 7
         if "nfe" in line:
             inside = [f"{line['nfe']:g}", f"{line['first_block']:.3f}", f"{line['over_floor']:.3f}"]
+            inside += [f"{line['over_products']:.2f}" if line["over_products"] else ""]
             inside += [f"{line[share]:.1%}" for share in ("denoiser", "planner", "rest")]
         sizes = [f"{line['first']:.1f}"] * compiled + [_megabytes(line["weights"])] * forms
         rows.append(

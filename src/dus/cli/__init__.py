@@ -76,7 +76,7 @@ def _with_name_here(error: Any) -> str:
     option = getattr(error, "option_name", None)
     if option is None or error.ctx is None:
         return str(error.format_message())
-    from dus.evaluation.synonyms import meant
+    from dus.writing.synonyms import meant
 
     options = {param.name: param.opts[-1] for param in error.ctx.command.params if param.param_type_name == "option"}
     told = meant(option, {**options, "pretrained": "--model"})

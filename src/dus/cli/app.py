@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dus.cli.analyze import analyze
+from dus.cli.batch import batch
 from dus.cli.bench import bench
 from dus.cli.calibrate import calibrate
 from dus.cli.compare import compare
@@ -18,6 +19,7 @@ from dus.cli.lm_eval import lm_eval
 from dus.cli.planners import planners
 from dus.cli.report import report
 from dus.cli.schedule import schedule
+from dus.cli.serve import serve
 from dus.cli.theory import theory
 from dus.cli.train import train
 
@@ -47,7 +49,23 @@ def dus(
         typer.echo(context.get_help())
 
 
-for command in (generate, infill, compare, schedule, planners, demo, analyze, calibrate, bench, train, report):
+for command in (
+    generate,
+    infill,
+    compare,
+    schedule,
+    planners,
+    demo,
+    analyze,
+    calibrate,
+    bench,
+    train,
+    report,
+    serve,
+    batch,
+):
+    app.command()(command)
+for command in (serve, batch):
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("lm-eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lm_eval)

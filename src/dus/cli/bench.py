@@ -18,6 +18,7 @@ from dus.cli import InputError
 from dus.cli.options import Device, Dtype, Json, MaskTokenId, Model, Revision, TrustRemoteCode
 
 if TYPE_CHECKING:
+    from dus.bench.measure import Setting
     from dus.denoisers import NativeLM
 
 CACHES = ["none", "prefix", "dual", "block", "touched"]
@@ -27,16 +28,21 @@ USUAL = {"batch": 1, "prompt": 256, "new": 256, "block": 32}
 def bench(
     *,
     model: Model = None,
-    shape: Annotated[str | None, typer.Option(help="Time a random model of this shape instead: llada-8b.")] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Time a random model of this shape instead: llada-8b, llada2-mini, …")
+    ] = None,
     scale: Annotated[float, typer.Option(help="Width, depth, mlp and vocabulary of the shape times this.")] = 1.0,
-    planner: Annotated[str, typer.Option(help="Text of a planner.")] = "dus",
+    planner: Annotated[
+        list[str] | None, typer.Option(help="Text of a planner; may be repeated.", show_default="dus")
+    ] = None,
     cache: Annotated[
         list[str] | None, typer.Option(help="Cache modes, separated by commas; may be repeated.", show_default="all")
     ] = None,
     quantize: Annotated[str | None, typer.Option(help="Time the quantized model too: int8.")] = None,
     compile: Annotated[bool, typer.Option("--compile", help="Time the compiled model too.")] = False,
     textbook: Annotated[
-        bool | None, typer.Option(help="Time the textbook loop too.", show_default="without --growth")
+        bool | None,
+        typer.Option(help="Time the textbook loop too.", show_default="full attention, no --growth"),
     ] = None,
     batch: Annotated[str | None, typer.Option(help="Rows generated together, as 1,8,32.", show_default="1")] = None,
     prompt: Annotated[str | None, typer.Option(help="Tokens of each prompt.", show_default="256")] = None,
@@ -49,6 +55,14 @@ def bench(
     split: Annotated[
         bool, typer.Option("--split", help="Split the speed-up over the textbook loop, token by token, into its parts.")
     ] = False,
+    requests: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Time so many requests of mixed sizes in an engine of --batch places, and in batches; --prompt and "
+            "--new are the largest sizes.",
+        ),
+    ] = None,
     repeats: Annotated[int, typer.Option(help="Rounds of which the median is taken.", min=1)] = 5,
     threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1, show_default="torch's")] = None,
     dtype: Dtype = "auto",
@@ -72,25 +86,32 @@ def bench(
     caches = [mode for several in cache or [] for mode in several.split(",")]
     if split and (growing or quantize or compile or len(caches) > 1):
         raise InputError("--split takes one model, one size and one --cache, and no --growth")
+    if requests and (growing or split or quantize or compile or textbook or len(caches) > 1):
+        raise InputError("--requests takes one model, one size and one --cache, and nothing else to time")
     sizes = _sizes({"batch": batch, "prompt": prompt, "new": new, "block": block_length}, growing)
-    if growing and page is not None:
+    if (growing or requests) and page is not None:
         from dus.writing.style import require_matplotlib
 
-        require_matplotlib()  # before the minutes that the curves take
+        require_matplotlib()  # before the minutes that it takes
     if threads is not None:
         torch.set_num_threads(threads)
     others = {"revision": revision, "trust": trust_remote_code, "mask_token_id": mask_token_id}
     denoiser, variants = _forms(partial(_model, model, shape, scale, dtype, device, others), quantize, compile)
     how = {
         "caches": caches or CACHES,
-        "with_textbook": not growing if textbook is None else textbook,
+        "with_textbook": not growing and denoiser.block_length is None if textbook is None else textbook,
         "variants": variants,
     }
-    asked = {"planner": planner, "repeats": repeats}
-    if split:
+    planners = planner or ["dus"]
+    if len(planners) > 1 and (growing or split or requests):
+        raise InputError("--growth, --split and --requests take one --planner")
+    asked = {"planner": planners[0], "repeats": repeats}
+    if requests:
+        found = _requests(denoiser, sizes, asked, requests, (caches or ["block"])[0])
+    elif split:
         found = _split(denoiser, sizes, asked, (caches or CACHES)[-1])
     else:
-        found = _measured(denoiser, sizes, growing, asked, how)
+        found = _measured(denoiser, sizes, growing, [{**asked, "planner": each} for each in planners], how)
     text = _kept(found, out, page)
     typer.echo(json.dumps(found) if as_json else text)
 
@@ -130,7 +151,8 @@ def _model(
     import torch
 
     from dus.bench.shapes import random_model
-    from dus.denoisers.load import place_of, prepared, type_of
+    from dus.denoisers.arguments import place_of, type_of
+    from dus.denoisers.load import prepared
 
     where = place_of(device)
     kind = torch.bfloat16 if dtype == "auto" else cast("torch.dtype", type_of(dtype, where))
@@ -151,16 +173,18 @@ def _forms(load: Callable[..., NativeLM], quantize: str | None, compile: bool) -
 
 
 def _measured(
-    model: NativeLM, sizes: dict[str, list[int]], growing: list[str], asked: dict[str, Any], how: dict[str, Any]
+    model: NativeLM, sizes: dict[str, list[int]], growing: list[str], asked: list[dict[str, Any]], how: dict[str, Any]
 ) -> dict[str, Any]:
-    """`machine`, `setting`, and `growth` or `runs`."""
+    """`machine`, `setting`, and `growth` or `runs`, of each planner's `asked`."""
     from dus.bench.growth import AXES, grow, values_for
     from dus.bench.machine import machine
     from dus.bench.measure import Bench, Setting
 
     fields = [AXES[name][0] for name in sizes]
     choices = [[USUAL[name]] if name in growing or not values else values for name, values in sizes.items()]
-    settings = [Setting(**(asked | dict(zip(fields, values, strict=True)))) for values in product(*choices)]
+    settings = [
+        Setting(**(each | dict(zip(fields, values, strict=True)))) for values in product(*choices) for each in asked
+    ]
     found: dict[str, Any] = {"machine": machine(model), "setting": asdict(settings[0])}
     if not growing:
         return found | {"runs": [Bench(model, setting).run(**how) for setting in settings]}
@@ -171,21 +195,43 @@ def _measured(
 
 def _split(model: NativeLM, sizes: dict[str, list[int]], asked: dict[str, Any], cache: str) -> dict[str, Any]:
     """`machine`, `setting` and `split`."""
-    from dus.bench.growth import AXES
     from dus.bench.machine import machine
-    from dus.bench.measure import Setting
     from dus.bench.seconds import where_the_seconds_go
 
-    chosen = {AXES[name][0]: (values or [USUAL[name]])[0] for name, values in sizes.items()}
-    setting = Setting(**(asked | chosen))
+    setting = _one(sizes, asked)
     split = where_the_seconds_go(model, setting, cache)
     return {"machine": machine(model), "setting": asdict(setting), "split": split}
+
+
+def _requests(
+    model: NativeLM, sizes: dict[str, list[int]], asked: dict[str, Any], count: int, cache: str
+) -> dict[str, Any]:
+    """`machine`, `setting` and `requests`."""
+    from dus.bench.machine import machine
+    from dus.bench.requests import measure
+
+    setting = _one({"batch": [8], "prompt": [512], **{name: values for name, values in sizes.items() if values}}, asked)
+    return {
+        "machine": machine(model),
+        "setting": asdict(setting),
+        "requests": measure(model, setting, count, cache),
+    }
+
+
+def _one(sizes: dict[str, list[int]], asked: dict[str, Any]) -> Setting:
+    """The setting of the first value of each size."""
+    from dus.bench.growth import AXES
+    from dus.bench.measure import Setting
+
+    chosen = {AXES[name][0]: (sizes.get(name) or [USUAL[name]])[0] for name in USUAL}
+    return Setting(**(asked | chosen))
 
 
 def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:
     """The page's text; what was found is written to the files that were asked for."""
     from dus.bench.growth import draw
     from dus.bench.page import page as as_page
+    from dus.bench.requests import draw as draw_requests
     from dus.cli.output import replacing
 
     if out is not None:
@@ -194,10 +240,14 @@ def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:
     command = shlex.join(["dus", *sys.argv[1:]])
     if page is None:
         return as_page(found, command)
-    pictures = {curves["axis"]: page.with_name(f"{page.stem}-{curves['axis']}") for curves in found.get("growth", [])}
-    text = as_page(found, command, [f"{picture.name}.svg" for picture in pictures.values()])
+    drawings: dict[str, Callable[[Path], None]] = {
+        f"-{curves['axis']}": partial(draw, growth=curves) for curves in found.get("growth", [])
+    }
+    if "requests" in found:
+        drawings[""] = partial(draw_requests, found=found["requests"], places=found["setting"]["batch"])
+    text = as_page(found, command, [f"{page.stem}{name}.svg" for name in drawings])
     with replacing(page) as file:
-        for curves in found.get("growth", []):
-            draw(pictures[curves["axis"]], curves)
+        for name, drawing in drawings.items():
+            drawing(page.with_name(f"{page.stem}{name}"))
         file.write(text)
     return text

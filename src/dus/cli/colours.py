@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.style import Style
 from rich.text import Text
 
-from dus.lab.analysis.pieces import pieces
+from dus.decoding.colours import colour, ink, pieces
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-# From early to late; equal steps look equally far apart (anchors of matplotlib's viridis, its darkest end left out).
-_ANCHORS = ((68, 57, 131), (49, 104, 142), (33, 145, 140), (53, 183, 121), (144, 215, 67), (253, 231, 37))
 _LEGEND = 8
 MASK, END = "▁", "·"
 _pieces = lru_cache(maxsize=1024)(pieces)  # a live view asks for the same ones again and again
@@ -25,21 +19,17 @@ DIM = Style(dim=True)
 
 def step_style(step: int, steps: int) -> Style:
     """The style of what step 0, 1, … of `steps` wrote: a background on which black or white can be read."""
-    red, green, blue = _colour(step, steps)
-    bright = 0.299 * red + 0.587 * green + 0.114 * blue > 120
-    return Style(color="#000000" if bright else "#ffffff", bgcolor=f"rgb({red},{green},{blue})")
+    background = colour(step, steps)
+    return Style(color=ink(background), bgcolor=_named(background))
 
 
 def step_ink(step: int, steps: int) -> Style:
     """The same colour as ink."""
-    red, green, blue = _colour(step, steps)
-    return Style(color=f"rgb({red},{green},{blue})")
+    return Style(color=_named(colour(step, steps)))
 
 
-def _colour(step: int, steps: int) -> list[int]:
-    place = (len(_ANCHORS) - 1) * min(step, steps - 1) / max(steps - 1, 1)
-    low = min(int(place), len(_ANCHORS) - 2)
-    return [round(a + (b - a) * (place - low)) for a, b in zip(_ANCHORS[low], _ANCHORS[low + 1], strict=True)]
+def _named(shade: tuple[int, int, int]) -> str:
+    return f"rgb{shade}".replace(" ", "")
 
 
 def legend(steps: int) -> Text:
@@ -52,22 +42,6 @@ def legend(steps: int) -> Text:
 def scale() -> Text:
     """The colours from first to last, where numbers of steps differ."""
     return Text.assemble("a block's first step ", *[("  ", step_style(at, 10)) for at in range(10)], " its last")
-
-
-def block_steps(step: Tensor, ends: Sequence[int]) -> list[int]:
-    """For each position the step of its own block that wrote it, from 0; -1 where none did.
-
-    Args:
-        step: int64 `[G]`, the row's steps, as in `Trace`.
-        ends: where its blocks end, as in `Trace.blocks`.
-    """
-    found: list[int] = []
-    for start, end in pairwise([0, *ends]):
-        block = step[start:end]
-        written = block[block >= 0]
-        first = int(written.min()) if len(written) else 0
-        found += [int(at) - first if at >= 0 else -1 for at in block]
-    return found
 
 
 def coloured(

@@ -48,7 +48,7 @@ def compare(
     temperature: options.Temperature = 0.0,
     top_p: options.TopP = None,
     top_k: options.TopK = None,
-    seed: options.Seed = 0,
+    seed: options.Seed = None,
     cfg_scale: options.CfgScale = 0.0,
     cache: options.Cache = "none",
     stop: options.Stop = None,
@@ -80,6 +80,8 @@ def compare(
         raise InputError(f"compare takes one prompt, and {prompt} holds one a line: a text file holds one")
     rules = list(dict.fromkeys(str(parse(text)) for text in [TOKEN_BY_TOKEN, *(planner or USUAL)]))
     decoding = options.decoding(context)
+    if temperature > 0 and seed is None:
+        decoding["seed"] = 0
     Settings(**decoding)
     from dus.cli.loading import load_asked
 
@@ -88,7 +90,7 @@ def compare(
     outcomes = run(denoiser, row, rules, repeat, decoding)
     if json:
         results = [_record(outcome, outcomes[0]) for outcome in outcomes]
-        settings = {"block_length": block_length, "seed": seed, "repeat": repeat}
+        settings = {"block_length": block_length, "seed": decoding["seed"], "repeat": repeat}
         typer.echo(as_json({"prompt": prompts[0].content, **settings, "results": results}))
     else:
         _show(denoiser, outcomes)
@@ -131,7 +133,8 @@ def _show(model: MaskedLM, outcomes: list[Outcome]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dus.cli.colours import block_steps, coloured, scale
+    from dus.cli.colours import coloured, scale
+    from dus.decoding.colours import block_steps
 
     table = Table(box=box.HORIZONTALS, pad_edge=False, show_lines=True)
     table.add_column("planner", overflow="fold", max_width=24)

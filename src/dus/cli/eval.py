@@ -80,6 +80,7 @@ def evaluate(
     `dus report OUT` makes the tables and pictures.
     """
     from dus.cli.loading import asked as asked_of
+    from dus.cli.loading import identity_of
     from dus.cli.sweep_bar import SweepBar
     from dus.evaluation.presets import preset as named
     from dus.evaluation.store import Store
@@ -102,7 +103,7 @@ def evaluate(
     store = Store(out)
     _check_engine(engine, workers)
     loading = asked_of(context)
-    identity = _identity(model, loading, here=not _elsewhere(engine, device))
+    identity = identity_of(model, loading, here=not _elsewhere(engine, device))
     with _engine(engine, workers, model, {**loading, "dtype": identity["dtype"]}) as able, store.alone():
         store.begin(identity, _session(engine, workers))
         with SweepBar(cells, store) as bar:
@@ -158,21 +159,6 @@ def _engine(
 
         return RayEngine(load, workers, gpus=0 if loading["device"] == "cpu" else None)
     return nullcontext(Local(load))
-
-
-def _identity(model: str | None, loading: dict[str, Any], *, here: bool) -> dict[str, Any]:
-    """What has to be the same of all answers in a folder; where the device is not `here`, `dtype` stays as it is."""
-    from dus.denoisers.files import checkpoint_folder
-    from dus.denoisers.load import place_of, type_name
-    from dus.evaluation.record import fingerprint
-
-    folder = checkpoint_folder(model, loading["revision"], code=loading["trust"])
-    dtype, quantize = loading["dtype"], loading["quantize"]
-    name = f"{model or 'bundled'} ({quantize})" if quantize else model or "bundled"
-    if here:
-        dtype = type_name(dtype, place_of(loading["device"]), folder)
-    found = {"name": name, "fingerprint": fingerprint(folder), "dtype": dtype}
-    return found | {key: loading[key] for key in ("quantize", "mask_token_id") if loading[key] is not None}
 
 
 def _session(engine: str, workers: int | None) -> dict[str, Any]:

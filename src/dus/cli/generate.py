@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from json import loads as parsed
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dus.cli import InputError, options
-from dus.cli.output import as_json, records, replacing
+from dus.cli.output import as_json, print_figures, print_texts, records, replacing
 from dus.cli.prompts import Prompt, read_prompts, to_rows
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ def generate(
     from dus.cli.loading import load_asked
     from dus.decoding import Settings
 
+    if many and out is not None:
+        _into(out, context, prompts, decoding)
+        return
     settings = Settings(**decoding)  # what is wrong with it is said before the model is loaded
     with replacing(out) if out else nullcontext() as file:
         denoiser = load_asked(context)
@@ -91,9 +95,27 @@ def generate(
         for record in found:
             typer.echo(as_json(record if many else {**record, "seconds": seconds}))
     elif not watch and out is None:
-        _print_texts(prompts, generation, samples)
+        print_texts(prompts, generation, samples)
     if not json and not watch:
-        _print_figures(generation, seconds, out)
+        print_figures(len(generation.nfe), sum(generation.nfe), sum(generation.useful), seconds, out)
+
+
+def _into(out: Path, context: typer.Context, prompts: list[Prompt], decoding: dict[str, Any]) -> None:
+    """Answer many prompts into a file."""
+    from dus.cli.answering import into_file
+
+    began = time.perf_counter()
+    wrong = into_file(out, context, prompts, decoding)
+    found = [parsed(line) for line in out.read_bytes().splitlines()]
+    answers = [answer for record in found for answer in record.get("answers", ())]
+    if context.params["json"]:
+        for record in found:
+            typer.echo(as_json(record))
+    else:
+        useful = sum(answer["tpf"] * answer["nfe"] for answer in answers)
+        print_figures(len(answers), sum(answer["nfe"] for answer in answers), useful, time.perf_counter() - began, out)
+    if wrong:
+        raise InputError(f"{wrong} prompts could not be decoded: their lines in {out} have an error")
 
 
 def _watched(
@@ -122,23 +144,3 @@ def _decoded(
     with PromptsBar(len(rows), samples, settings) as bar:
         generation = decode(model, rows, progress=bar, samples=samples, **decoding)
     return generation, time.perf_counter() - began
-
-
-def _print_texts(prompts: list[Prompt], generation: Generation, samples: int) -> None:
-    """The answers, each under a line that tells which one it is where there are several."""
-    texts = generation.text or []
-    for row, text in enumerate(texts):
-        prompt, sample = prompts[row // samples], row % samples
-        names = [] if prompt.line is None else [f"line {prompt.line}"]
-        names += [] if samples == 1 else [f"sample {sample + 1}"]
-        if names:
-            typer.echo(f"--- {', '.join(names)}")
-        typer.echo(text)
-
-
-def _print_figures(generation: Generation, seconds: float, out: Path | None) -> None:
-    nfe, tokens = sum(generation.nfe), sum(generation.useful)
-    count = len(generation.nfe)
-    answers = f"{count} answers   " if count > 1 else ""
-    written = f"   {out}" if out else ""
-    typer.echo(f"{answers}NFE {nfe}   TPF {tokens / max(nfe, 1):.2f}   {seconds:.2f} s{written}", err=True)

@@ -1,4 +1,4 @@
-"""`dus infill`: fills the masks of a text."""
+"""`dus infill`: fills the blanks of a text, or of a file of them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from dus.cli import InputError, options
-from dus.cli.output import answer, as_json
-from dus.cli.prompts import read_prompts
+from dus.cli import options
+from dus.cli.output import as_json, print_figures, print_texts, records
+from dus.cli.prompts import read_prompts, texts_of
 
 Text = Annotated[
     str,
     typer.Argument(
         metavar="TEXT",
         show_default=False,
-        help="The text, in which [MASK] stands for a token; or - for standard input, or a text file.",
+        help="The text, in which [MASK] stands for a token; or - for standard input; or a text file; or a .jsonl file, "
+        "one text a line: an object with question, prompt or text.",
     ),
 ]
 
@@ -35,6 +36,9 @@ def infill(
     cache: options.Cache = "none",
     suppress_tokens: options.SuppressTokens = None,
     defer_tokens: options.DeferTokens = None,
+    end_tokens: Annotated[bool, typer.Option("--end-tokens", help="Let end tokens fill blanks too.")] = False,
+    samples: Annotated[int, typer.Option(min=1, help="Fillings of each text.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts that are filled together.")] = 16,
     dtype: options.Dtype = "auto",
     device: options.Device = "auto",
     quantize: options.Quantize = None,
@@ -44,26 +48,29 @@ def infill(
     mask_token_id: options.MaskTokenId = None,
     json: options.Json = False,
 ) -> None:
-    """Fill in every [MASK] of a text, and print the whole text.
+    """Fill in every [MASK] of a text, or of each text of a .jsonl file, and print the whole texts.
 
-    Figures go to standard error; with --json there is one document.
+    Figures and progress go to standard error. With --json: one JSON document, or one a line for a .jsonl file.
     """
     prompts = read_prompts(text)
-    if prompts[0].line is not None:
-        raise InputError(f"infill takes one text, and {text} holds one a line: a text file holds one")
-    given = str(prompts[0].content)
     decoding = {"planner": planner, **options.decoding(context)}
     from dus.cli.loading import load_asked
+    from dus.cli.progress import PromptsBar
     from dus.decoding import Settings
     from dus.decoding import infill as fill
 
-    Settings(**decoding)
+    settings = Settings(**decoding)  # what is wrong with it is said before the model is loaded
     denoiser = load_asked(context)
+    texts = texts_of(denoiser, prompts)
+    asked = {"end_tokens": end_tokens, "samples": samples, "batch_size": batch_size, **decoding}
     began = time.perf_counter()
-    generation = fill(denoiser, given, **decoding)
+    with PromptsBar(len(prompts), samples, settings) as bar:
+        generation = fill(denoiser, texts, progress=bar, **asked)
     seconds = time.perf_counter() - began
-    if json:
-        typer.echo(as_json({"prompt": given, **answer(generation, 0), "seed": generation.seed, "seconds": seconds}))
+    many = prompts[0].line is not None
+    if not json:
+        print_texts(prompts, generation, samples)
+        print_figures(len(generation.nfe), sum(generation.nfe), sum(generation.useful), seconds, None)
         return
-    typer.echo((generation.text or [""])[0])
-    typer.echo(f"NFE {generation.nfe[0]}   TPF {generation.tpf[0]:.2f}   {seconds:.2f} s", err=True)
+    for record in records(prompts, generation, samples):
+        typer.echo(as_json(record if many else {**record, "seconds": seconds}))

@@ -65,3 +65,24 @@ def asked(context: typer.Context) -> dict[str, Any]:
     given = context.params
     names = ("dtype", "device", "revision", "quantize", "compile", "mask_token_id")
     return {name: given[name] for name in names if name in given} | {"trust": given["trust_remote_code"]}
+
+
+def identity_of(model: str | None, loading: dict[str, Any], *, here: bool) -> dict[str, Any]:
+    """What has to be the same of all answers in a folder; where the device is not `here`, `dtype` stays as it is.
+
+    Args:
+        model: as `load_model` takes it.
+        loading: what `asked` says.
+        here: whether the model will be on a device of this machine.
+    """
+    from dus.denoisers.arguments import place_of, type_name
+    from dus.denoisers.files import checkpoint_folder
+    from dus.evaluation.record import fingerprint
+
+    folder = checkpoint_folder(model, loading["revision"], code=loading["trust"])
+    dtype, quantize = loading["dtype"], loading["quantize"]
+    name = f"{model or 'bundled'} ({quantize})" if quantize else model or "bundled"
+    if here:
+        dtype = type_name(dtype, place_of(loading["device"]), folder)
+    found = {"name": name, "fingerprint": fingerprint(folder), "dtype": dtype}
+    return found | {key: loading[key] for key in ("quantize", "mask_token_id") if loading[key] is not None}

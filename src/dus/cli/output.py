@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 from dus.cli import InputError
 from dus.writing import files
 
@@ -33,16 +35,46 @@ def records(prompts: list[Prompt], generation: Generation, samples: int) -> Iter
 
 
 def answer(generation: Generation, row: int) -> dict[str, Any]:
-    """One answer; `step` tells for each token the step that wrote it, from 0."""
-    tokens = generation.tokens[row].tolist()
+    """One answer; `step` tells for each token the step that wrote it, from 0, and -1 where it was given."""
+    tokens, step = generation.tokens[row].tolist(), generation.trace.step[row].tolist()
+    before = max(len(tokens) - len(step), 0)  # what stands before the first blank of a text that was filled in
     return {
         "text": (generation.text or [])[row],
         "nfe": generation.nfe[row],
         "tpf": generation.tpf[row],
         "raw_tpf": generation.raw_tpf[row],
         "tokens": tokens,
-        "step": generation.trace.step[row][: len(tokens)].tolist(),
+        "step": [-1] * before + step[: len(tokens) - before],
     }
+
+
+def print_texts(prompts: list[Prompt], generation: Generation, samples: int) -> None:
+    """The answers, each under a line that tells which one it is where there are several."""
+    texts = generation.text or []
+    for row, text in enumerate(texts):
+        prompt, sample = prompts[row // samples], row % samples
+        names = [] if prompt.line is None else [f"line {prompt.line}"]
+        names += [] if samples == 1 else [f"sample {sample + 1}"]
+        if names:
+            typer.echo(f"--- {', '.join(names)}")
+        typer.echo(text)
+
+
+def print_figures(count: int, nfe: int, tokens: float, seconds: float, out: Path | None) -> None:
+    """What the answers took, on standard error."""
+    answers = f"{count} answers   " if count > 1 else ""
+    written = f"   {out}" if out else ""
+    typer.echo(f"{answers}NFE {nfe}   TPF {tokens / max(nfe, 1):.2f}   {seconds:.2f} s{written}", err=True)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written.
+
+    Raises:
+        InputError: the path is a folder, or lies in none.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: " + ("it is a folder" if path.is_dir() else "there is no folder"))
 
 
 @contextmanager
@@ -52,7 +84,6 @@ def replacing(path: Path) -> Iterator[TextIO]:
     Raises:
         InputError: the path is a folder, or lies in none.
     """
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"{path} cannot be written: " + ("it is a folder" if path.is_dir() else "there is no folder"))
+    check_writable(path)
     with files.replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         yield file

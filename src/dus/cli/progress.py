@@ -1,7 +1,9 @@
-"""The progress bar over many prompts."""
+"""Progress bars over many prompts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -53,3 +55,23 @@ class PromptsBar:
         inside = set(step.rows)
         shares = (max(at, 0) / max(self.length, 1) if row in inside else 1.0 for row, at in self.reached.items())
         self.bar.update(self.task, completed=sum(shares) / self.samples)
+
+
+@contextmanager
+def counted(total: int, there: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error, where that is a terminal, over prompts that come in any order.
+
+    Args:
+        total: how many prompts there are.
+        there: how many are done already.
+
+    Yields:
+        What is called for each prompt that is done.
+    """
+    console = Console(stderr=True)
+    columns = (BarColumn(), TextColumn("{task.completed} of {task.total} prompts"), TimeElapsedColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("prompts", total=total, completed=there)
+        yield lambda: bar.advance(task)

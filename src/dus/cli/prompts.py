@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dus.cli import InputError
+from dus.serving.source import BatchError, content_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dus.denoisers import MaskedLM
-
-FIELDS = ("question", "prompt", "text")
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,7 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
 
     Raises:
         GenerationError: naming the line; where prompts are too long, the line of the longest one.
-        InputError: naming the line of a conversation that the chat template refuses, as some do with a system's turn.
     """
-    from jinja2 import TemplateError
-
     from dus.decoding import GenerationError
     from dus.decoding.canvas import check_fit
     from dus.decoding.prompts import to_rows as tokenize
@@ -75,16 +72,36 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
             rows += tokenize(model, [prompt.content], chat=chat)  # type: ignore[arg-type]
         except GenerationError as error:
             raise GenerationError(f"{prompt.place}{error}") from None
-        except TemplateError as error:
-            roles = "user" if isinstance(prompt.content, str) else ", ".join(turn["role"] for turn in prompt.content)
-            refused = f"the model's chat template refuses a conversation of {roles}: {error}"
-            raise InputError(f"{prompt.place}{refused}") from None
     longest = max(range(len(rows)), key=lambda row: len(rows[row]))
     try:
         check_fit(len(rows[longest]), max_new_tokens, model.max_length)
     except GenerationError as error:
         raise GenerationError(f"{prompts[longest].place}{error}") from None
     return rows
+
+
+def texts_of(model: MaskedLM, prompts: list[Prompt]) -> list[str]:
+    """The texts to be filled in, each known to have a blank.
+
+    Raises:
+        InputError: naming the line that holds chat messages.
+        GenerationError: naming the line of a text without a blank.
+    """
+    from dus.decoding import GenerationError
+    from dus.decoding.blanks import to_blanks
+
+    texts = []
+    for prompt in prompts:
+        if not isinstance(prompt.content, str):
+            raise InputError(f"{prompt.place}chat messages have no blanks to fill in: a text does")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they come when it is filled in
+                to_blanks(model, prompt.content)
+        except GenerationError as error:
+            raise GenerationError(f"{prompt.place}{error}") from None
+        texts.append(prompt.content)
+    return texts
 
 
 def _file(argument: str) -> Path | None:
@@ -135,27 +152,7 @@ def _from_line(file: str, number: int, line: str) -> Prompt:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{place}no valid JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise InputError(f"{place}an object with {_either()} is needed, not {line.strip()[:40]}")
-    if "messages" in record:
-        if not _are_messages(record["messages"]):
-            raise InputError(f"{place}messages are a list of objects, each with a text in role and in content")
-        return Prompt(record["messages"], number, file)
-    name = next((name for name in FIELDS if name in record), None)
-    if name is None:
-        raise InputError(f"{place}it has {', '.join(record) or 'no fields'}, but none of {_either()}")
-    if not isinstance(record[name], str) or not record[name].strip():
-        raise InputError(f"{place}{name} has to be a text that is not empty")
-    return Prompt(record[name], number, file)
-
-
-def _are_messages(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(_is_message(message) for message in value)
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("role", "content"))
-
-
-def _either() -> str:
-    return f"{', '.join(FIELDS)} or messages"
+    try:
+        return Prompt(content_of(record), number, file)
+    except BatchError as error:
+        raise InputError(f"{place}{error}") from None

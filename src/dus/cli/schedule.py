@@ -31,6 +31,7 @@ def schedule(
     A row for each step, a column for each position. Planners that decide by what the model predicts have none. In
     JSON, positions count from 0.
     """
+    from dus.decoding.generate import positions_by_step
     from dus.planners import parse
 
     rule = parse(planner)
@@ -52,30 +53,6 @@ def schedule(
         _write_svg(svg, rule, block_length, levels)
     else:
         _draw(_screen(), rule, block_length, levels)
-
-
-def positions_by_step(planner: Planner, block_length: int) -> list[list[int]]:
-    """For each step the positions that it writes, from 0.
-
-    The loop itself is asked, on a model that knows nothing.
-    """
-    import torch
-
-    from dus.decoding import generate
-    from dus.denoisers import from_callable
-
-    model = from_callable(lambda canvas: torch.zeros(*canvas.shape, 2), mask_token_id=1, vocab_size=2)
-    generation = generate(
-        model,
-        [torch.tensor([0])],
-        planner=planner,
-        max_new_tokens=block_length,
-        block_length=block_length,
-        seed=0,
-        scores=False,
-    )
-    step = generation.trace.step[0]
-    return [(step == at).nonzero()[:, 0].tolist() for at in range(generation.nfe[0])]
 
 
 def _screen() -> Console:

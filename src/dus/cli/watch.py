@@ -10,7 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from dus.cli.colours import DIM, MASK, block_steps, coloured, legend
+from dus.cli.colours import DIM, MASK, coloured, legend
+from dus.decoding.colours import block_steps
 
 if TYPE_CHECKING:
     from dus.decoding import Generation, Step

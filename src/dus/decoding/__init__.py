@@ -1,5 +1,6 @@
 """The engine: planner x denoiser -> tokens, with sampling, stopping and the trace."""
 
+from dus.decoding.arguments import GenerationWarning
 from dus.decoding.engine import Engine
 from dus.decoding.generate import generate, infill, steps
 from dus.decoding.memory import BatchWarning
@@ -15,6 +16,7 @@ __all__ = [
     "Failed",
     "Generation",
     "GenerationError",
+    "GenerationWarning",
     "Settings",
     "Step",
     "Trace",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dus.decoding.settings import GenerationError, Settings
 from dus.decoding.trace import Decoded
-from dus.denoisers import Denoiser
+from dus.denoisers import Denoiser, DenoiserError
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Answer:
     """What a finished row says.
 
     Attributes:
-        tokens: int64 1-D on the host.
-        text: the same as text; empty where the denoiser has no tokenizer.
-        useful: how many of the tokens were written and stand before the end.
-        reason: `stop` where an end token or a stop string ended it, `length` where its room did.
+        tokens: An int64 1-D tensor on the host, up to the end of the answer.
+        text: The same as a string; empty if the denoiser has no tokenizer.
+        useful: The number of tokens that were written and stand before the end.
+        reason: `stop` if an end token or a stop string ended it, `length` if there was no room left.
     """
 
     tokens: Tensor
@@ -38,11 +38,11 @@ class Answers:
     in a text.
 
     Args:
-        model: the denoiser.
-        settings: of the rows.
+        model: The denoiser, whose tokenizer reads the tokens.
+        settings: The settings that the rows are decoded by.
 
     Raises:
-        GenerationError: there are stop strings and no tokenizer to read them by.
+        GenerationError: There are stop strings, but no tokenizer to find them with.
     """
 
     def __init__(self, model: Denoiser, settings: Settings) -> None:
@@ -92,11 +92,20 @@ class Answers:
         return int(found[0]) if len(found) else len(row.tokens)
 
 
+def check_denoiser(model: object) -> None:
+    """Raise `DenoiserError` where something is no denoiser."""
+    if not isinstance(model, Denoiser):
+        raise DenoiserError(
+            f"{type(model).__name__} is no denoiser: make one with dus.load or dus.denoisers.from_callable, or "
+            "derive it from dus.Denoiser"
+        )
+
+
 def tokenizer_of(model: Denoiser) -> Any:
     """The denoiser's tokenizer.
 
     Raises:
-        GenerationError: it has none.
+        GenerationError: It has none.
     """
     if model.tokenizer is None:
         raise GenerationError("the model has no tokenizer: give token ids, an integer tensor [N, L]")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import Cache
@@ -22,18 +23,29 @@ class KeyValuePool(Cache):
     The pool is allocated when a forward first fills it, for as many lines and columns as the engine's canvas has.
 
     Attributes:
-        layout: the columns that the next forward computes, of the first lines.
-        lines, width: the size of the canvas.
-        keys, values: for each layer `[lines, heads, width, D]`.
+        lines, width: The size of the canvas.
+        keys, values: For each layer a tensor `[lines, heads, width, D]`.
+        used: For each layer the keys and values of the first lines, which are those of the layout.
     """
-
-    layout: Layout
 
     def __init__(self, lines: int, width: int) -> None:
         super().__init__(layers=[])
         self.lines, self.width = lines, width
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
+        self.used: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def layout(self) -> Layout:
+        """The columns that the next forward computes, of the first lines."""
+        return self._layout
+
+    @layout.setter
+    def layout(self, layout: Layout) -> None:
+        lines = len(layout.counts)
+        if len(self.used) < len(self.keys) or (self.used and len(self.used[0][0]) != lines):
+            self.used = [(keys[:lines], values[:lines]) for keys, values in zip(self.keys, self.values, strict=True)]
+        self._layout = layout
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -42,18 +54,22 @@ class KeyValuePool(Cache):
         if layer_idx == len(self.keys):
             for kept, new in ((self.keys, key_states), (self.values, value_states)):
                 kept.append(new.new_zeros(self.lines, new.shape[1], self.width, new.shape[3]))
-        return self._written(self.keys[layer_idx], key_states), self._written(self.values[layer_idx], value_states)
+            lines = len(self.layout.counts)
+            self.used.append((self.keys[-1][:lines], self.values[-1][:lines]))
+        keys, values = self.used[layer_idx]
+        return self._written(keys, key_states), self._written(values, value_states)
 
-    def _written(self, states: Tensor, new: Tensor) -> Tensor:
+    def _written(self, part: Tensor, new: Tensor) -> Tensor:
         layout = self.layout
-        part = states[: len(layout.counts)]
         if layout.rows is not None:
             part[layout.rows, :, layout.columns] = new[0].transpose(0, 1)
-        elif layout.columns.dim() == 1:
-            part.index_copy_(2, layout.columns, new)
         else:
-            part.scatter_(2, layout.columns[:, None, :, None].expand_as(new), new)
-        return part[:, :, : layout.width]
+            columns = layout.columns.to(part.device)  # layers may be on several devices
+            if columns.dim() == 1:
+                part.index_copy_(2, columns, new)
+            else:
+                part.scatter_(2, columns[:, None, :, None].expand_as(new), new)
+        return part if layout.width == self.width else part[:, :, : layout.width]
 
     def move(self, source: int, target: int) -> None:
         """Have a line hold what another one holds."""
@@ -67,96 +83,96 @@ class KeyValuePool(Cache):
                 larger = states.new_zeros(lines, states.shape[1], width, states.shape[3])
                 larger[: self.lines, :, : self.width] = states
                 kept[layer] = larger
+        self.used = []
         self.lines, self.width = lines, width
 
 
 @dataclass(frozen=True)
 class View:
-    """What a cache mode decides by, for N lines. Numbers are canvas columns, int64 `[N, 1]` on the host.
+    """What a cache mode decides by, for N lines, on the host. Numbers are canvas columns, int64 `[N, 1]`.
 
     Attributes:
-        column: int64 `[W]`, the columns 0, 1, ….
-        start, stop: the block that is decoded; `start` is the first column that it needs, which under shifted logits
+        column: Int64 `[W]`: the columns 0, 1, and so on.
+        start, stop: The block that is decoded. `start` is the first column that it needs, which under shifted logits
             is one before the block.
-        previous: the first column that the line's block before needed, or `start` where there was none.
-        end: how many columns the line has.
-        opening: bool `[N, 1]`, whether this is the first step of the block.
-        stale: bool `[N, W]`, tokens that changed since their column was last computed.
-        read: bool `[N, W]`, columns whose hidden rows are read.
-        masked: bool `[N, W]`, the masks of the block.
+        previous: The first column that the line's block before needed, or `start` if there was none.
+        end: The number of columns that the line has.
+        opening: Bool `[N, 1]`: whether this is the first step of the block.
+        stale: Bool `[N, W]`: the tokens that changed since their column was last computed; kept under `touched` only.
+        read: Bool `[N, W]`: the columns whose hidden rows are read; kept under `touched` only.
+        masked: Bool `[N, W]`: the masks of the block; kept under `touched` only.
     """
 
-    column: Tensor
-    start: Tensor
-    stop: Tensor
-    previous: Tensor
-    end: Tensor
-    opening: Tensor
-    stale: Tensor
-    read: Tensor
-    masked: Tensor
+    column: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    previous: np.ndarray
+    end: np.ndarray
+    opening: np.ndarray
+    stale: np.ndarray
+    read: np.ndarray
+    masked: np.ndarray
 
 
-def prefix(view: View) -> Tensor:
+def prefix(view: View) -> np.ndarray:
     """Keep what stands before the block; recompute everything at a block's first step (Fast-dLLM, 2505.22618)."""
     return (view.opening | (view.column >= view.start)) & (view.column < view.end)
 
 
-def dual(view: View) -> Tensor:
+def dual(view: View) -> np.ndarray:
     """Keep what stands before and behind the block; recompute everything at a block's first step (Fast-dLLM)."""
     return prefix(view) & (view.opening | (view.column < view.stop))
 
 
-def block(view: View) -> Tensor:
+def block(view: View) -> np.ndarray:
     """Recompute the block, and once more the block before at the first step; the rest stays as first computed.
 
     With full attention the prompt never sees what is generated, and the masked suffix never sees anything but the
     prompt. With block-causal attention this is exact: a finished block is computed once more together with the next
     block's first step, and never again.
     """
-    return (view.column >= view.previous.where(view.opening, view.start)) & (view.column < view.stop)
+    return (view.column >= np.where(view.opening, view.previous, view.start)) & (view.column < view.stop)
 
 
-def touched(view: View) -> Tensor:
+def touched(view: View) -> np.ndarray:
     """Recompute only tokens that changed and positions that are read now, with all masks where these are many.
 
     As `block`, and besides: a token keeps the keys and values of the step after it was written; and at a step that
     reads less than one in `MANY` of a block's masks, the others keep those of before.
     """
-    many = MANY * view.read.sum(dim=1, keepdim=True) >= view.masked.sum(dim=1, keepdim=True)
+    many = MANY * view.read.sum(axis=1, keepdims=True) >= view.masked.sum(axis=1, keepdims=True)
     return view.stale | view.read | (view.masked & many)
 
 
-MODES: dict[str, Callable[[View], Tensor]] = {"prefix": prefix, "dual": dual, "block": block, "touched": touched}
+MODES: dict[str, Callable[[View], np.ndarray]] = {"prefix": prefix, "dual": dual, "block": block, "touched": touched}
 
 
-def layout_of(computed: Tensor, seen: list[int], device: torch.device, *, ragged: bool) -> Layout:
+def layout_of(computed: np.ndarray, seen: list[int], device: torch.device, *, ragged: bool) -> Layout:
     """The layout that computes some columns.
 
     Args:
-        computed: bool `[N, W]` on the host, at least one column a line.
-        seen: for each line the columns that it may attend to.
-        device: where the layout's tensors go.
-        ragged: whether lines may have different numbers of columns; else shorter ones repeat their first column.
+        computed: Bool `[N, W]`: the columns that are computed, at least one in each line.
+        seen: For each line the number of columns that it may attend to.
+        device: The device that the layout's tensors go to.
+        ragged: Whether lines may have different numbers of columns. If not, shorter ones repeat their first column.
     """
-    rows, columns = computed.nonzero(as_tuple=True)
-    counts = computed.sum(dim=1).tolist()
-    first = computed.int().argmax(dim=1)
+    columns: np.ndarray
+    rows, columns = computed.nonzero()
+    size = computed.sum(axis=1)
+    counts, first = size.tolist(), computed.argmax(axis=1)
     most = max(counts)
-    kept: Tensor | None = None
     if min(counts) == most:
-        columns = columns.view(len(counts), most)
-        if bool((columns == columns[0]).all()):
-            columns = columns[0]
+        each = columns.reshape(len(counts), most)
+        columns = each[0] if (each == each[0]).all() else each
     elif ragged:
-        both = send(torch.stack([rows, columns]), device)
-        kept, columns = both[0], both[1]
+        kept, placed = send(torch.from_numpy(np.stack([rows, columns])), device).unbind(0)
+        return Layout(placed, kept, tuple(counts), tuple(first.tolist()), tuple(seen))
     else:
-        order = (~computed).long().argsort(dim=1, stable=True)[:, :most]
-        columns = order.where(torch.arange(most) < computed.sum(dim=1, keepdim=True), first[:, None])
+        order = (~computed).argsort(axis=1, kind="stable")[:, :most]
+        columns = np.where(np.arange(most) < size[:, None], order, first[:, None])
         counts = [most] * len(counts)
-    columns = columns if kept is not None else send(columns, device)
-    return Layout(columns, kept, tuple(counts), tuple(first.tolist()), tuple(seen))
+    placed = send(torch.from_numpy(columns), device)
+    return Layout(placed, None, tuple(counts), tuple(first.tolist()), tuple(seen))
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:

@@ -1,9 +1,11 @@
-"""The engine's lines: the token tensor of all rows in it, and what the trace keeps of them."""
+"""The rows on their way, and the lines that hold them: tokens, and what the trace keeps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,22 +20,22 @@ class Row:
     """One row on its way, on the host. Positions are canvas columns, which count from the row's first token.
 
     Attributes:
-        number: what the engine calls it.
-        draw: the row's index in the user's list, from which draws count.
-        answers: how to decode it, and when it has ended.
-        tokens: int64 `[L]`, the row with all its masks.
-        masked: bool `[L]`, where these are.
-        limit: the columns that belong to the answer; what a last whole block holds beyond them is cut.
-        origin: the first masked column.
-        block_length: the length of its blocks.
-        start, stop: the block that is decoded.
-        previous: the start of the block decoded before.
-        opening: whether the block has not been computed yet.
-        fresh: whether nothing of the row has been.
-        choosing: whether the next call chooses the block's length.
-        taken: its steps so far.
-        ends: where its blocks ended, counted from `origin`.
-        lines: the canvas lines that hold it, a second one under guidance.
+        number: The number that the engine gave it.
+        draw: The index of the row in the user's list, on which random draws depend.
+        answers: The settings to decode it by, and what tells whether it has ended.
+        tokens: Int64 `[L]`: the row with all its masks.
+        masked: Bool `[L]`: where the masks are.
+        limit: The number of columns up to the end of the answer; what a last whole block holds beyond them is cut.
+        origin: The first masked column.
+        block_length: The length of its blocks.
+        start, stop: The block that is decoded.
+        previous: The start of the block that was decoded before.
+        opening: Whether the block has not been computed yet.
+        fresh: Whether nothing of the row has been computed yet.
+        choosing: Whether the next call chooses the length of the block.
+        taken: The number of steps that it has taken so far.
+        ends: The columns where its blocks ended, counted from `origin`.
+        lines: The canvas lines that hold it; under guidance there is a second one.
     """
 
     number: int
@@ -59,7 +61,7 @@ class Row:
         """The row of a prompt, its masks appended; a block-causal model's last block is a whole one.
 
         Raises:
-            GenerationError: nothing is masked, or the row exceeds the model's context.
+            GenerationError: Nothing is masked, or the row exceeds the model's context.
         """
         settings = answers.settings
         limit = len(tokens) + settings.max_new_tokens
@@ -115,20 +117,22 @@ class Canvas:
     """The lines of all rows in the engine, kept together at the front.
 
     Attributes:
-        owner: for each line in use its row.
-        tokens, step: int64 `[lines, W]`: the tokens, and the step that unmasked each (-1 where none did).
-        confidence, entropy: float `[lines, W]`, at that step.
-        stale: bool `[lines, W]` on the host, tokens that changed since their keys and values were computed.
-        pool: the keys and values; None where none are kept.
+        owner: For each line in use the row that it belongs to.
+        tokens, step: Int64 `[lines, W]`: the tokens, and the step that unmasked each (-1 if none did).
+        confidence, entropy: Float `[lines, W]`: the confidence and the entropy in bits of each at that step.
+        stale: Bool `[lines, W]`, on the host: the tokens that changed since their keys and values were computed; kept
+            under `touched` only.
+        pool: The keys and values; None if none are kept.
     """
 
-    def __init__(self, model: Denoiser, *, cached: bool) -> None:
+    def __init__(self, model: Denoiser, cache: str) -> None:
         self.model, self.device = model, torch.device(model.device)
         self.owner: list[Row] = []
-        self.pool = KeyValuePool(0, 0) if cached else None
+        self.cache = cache
+        self.pool = None if cache == "none" else KeyValuePool(0, 0)
         self.tokens, self.step = (torch.zeros(0, 0, dtype=torch.long, device=self.device) for _ in range(2))
         self.confidence, self.entropy = (torch.zeros(0, 0, device=self.device) for _ in range(2))
-        self.stale = torch.zeros(0, 0, dtype=torch.bool)
+        self.stale = np.zeros((0, 0), dtype=bool)
 
     @property
     def width(self) -> int:
@@ -146,11 +150,12 @@ class Canvas:
         lines, width = max(lines, before[0]), max(width, before[1])
         if (lines, width) == tuple(before):
             return
-        for name in ("tokens", "step", "confidence", "entropy", "stale"):
+        for name in ("tokens", "step", "confidence", "entropy"):
             old = getattr(self, name)
             new = old.new_zeros(lines, width)
             new[: before[0], : before[1]] = old
             setattr(self, name, new)
+        self.stale = np.pad(self.stale, ((0, lines - before[0]), (0, width - before[1])))
         if self.pool is not None:
             self.pool.grow(lines, width)
 
@@ -175,10 +180,49 @@ class Canvas:
             last = len(self.owner) - 1
             moved = self.owner.pop()
             if line != last:
-                for tensor in (self.tokens, self.step, self.confidence, self.entropy, self.stale):
+                for tensor in (self.tokens, self.step, self.confidence, self.entropy):
                     tensor[line] = tensor[last].clone()
+                self.stale[line] = self.stale[last]
                 if self.pool is not None and self.pool.keys:
                     self.pool.move(last, line)
                 self.owner[line] = moved
                 moved.lines[moved.lines.index(last)] = line
         row.lines.clear()
+
+    def cells(self, rows: Sequence[Row], width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Int64 `[N, B]`, where each position of the rows' blocks stands in the flat canvas, and whether it is one.
+
+        What is beyond a row's block is given the cell of the block's first position.
+        """
+        facts = [[row.lines[0] * self.width + row.start, row.stop - row.start] for row in rows]
+        first, size = np.array(facts, dtype=np.int64).T[:, :, None]
+        offset = np.arange(width)
+        inside = offset < size
+        return first + offset * inside, inside
+
+    def copies(self, rows: Sequence[Row], cells: np.ndarray) -> list[np.ndarray]:
+        """The cells `[N, B]` in each of the lines that a row has: two under guidance."""
+        lines = np.array([row.lines for row in rows])
+        return [cells + (line - lines[:, 0])[:, None] * self.width for line in lines.T]
+
+    def update(self, name: str, at: Tensor, new: Tensor, here: Tensor | None) -> None:
+        """Write values `[T]` into the flat tensor of a name, where `here`, bool `[T]`, says so; None is everywhere."""
+        flat = getattr(self, name).view(-1)
+        flat.index_copy_(0, at, new if here is None else new.where(here, flat[at]))
+
+    def take_back(self, rows: Sequence[Row], revised: Tensor) -> None:
+        """Mask positions of the rows' blocks, bool `[N, B]`, again, here and in the trace."""
+        cells, inside = self.cells(rows, revised.shape[1])
+        back = revised & send(torch.from_numpy(inside), self.device)
+        for copy in self.copies(rows, cells):
+            self.tokens.view(-1)[send(torch.from_numpy(copy), self.device)[back]] = self.model.mask_token_id
+        at = send(torch.from_numpy(cells), self.device)[back]
+        for target, blank in ((self.step, -1), (self.confidence, 0), (self.entropy, 0)):
+            target.view(-1)[at] = blank
+
+    def mark(self, rows: Sequence[Row], changed: np.ndarray) -> None:
+        """Note that tokens of the rows' blocks changed, bool `[N, B]`, whose keys and values are those of before."""
+        if self.cache == "touched":
+            cells, _ = self.cells(rows, changed.shape[1])
+            for copy in self.copies(rows, cells):
+                self.stale.reshape(-1)[copy[changed]] = True

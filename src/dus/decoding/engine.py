@@ -10,18 +10,20 @@ while len(engine):
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
 
-from dus.decoding.answers import Answers
-from dus.decoding.caches import MODES, View, layout_of, send
+from dus.decoding.answers import Answers, check_denoiser
+from dus.decoding.caches import send
+from dus.decoding.call import logits_of
 from dus.decoding.canvas import Canvas, Row
-from dus.decoding.groups import Group, Wanted, key_of, rows_of
+from dus.decoding.groups import Group
 from dus.decoding.sampling import Peaks, broken
 from dus.decoding.settings import CACHES, GenerationError, Settings
 from dus.decoding.trace import BlockDone, Decoded, Event, Failed
-from dus.denoisers import Denoiser, DenoiserError
+from dus.denoisers import Denoiser
 from dus.planners import PlannerError
 
 
@@ -29,7 +31,7 @@ def cache_mode(model: Denoiser, cache: str) -> str:
     """The cache mode that `auto` comes down to; any other one as it is.
 
     Raises:
-        GenerationError: the mode is unknown, or is not for the denoiser's attention.
+        GenerationError: The mode is unknown, or does not suit the denoiser's attention.
     """
     if cache not in CACHES:
         raise GenerationError(f"cache is {cache!r}, known are {', '.join(CACHES)}")
@@ -53,32 +55,29 @@ class Engine:
     bfloat16 now and then.
 
     Args:
-        model: the denoiser.
-        rows: how many rows are decoded together; a row under guidance takes two lines of the canvas, but one place.
-        cache: how much is recomputed, as for `dus.generate`; one mode for all rows.
-        watch: whether `step` tells each `Step` and each finished block, beside the rows that are done.
+        model: The denoiser.
+        rows: The number of rows that are decoded together. A row under guidance takes two lines of the canvas, but one
+            place.
+        cache: The cache mode, as for `dus.generate`; it is the same for all rows.
+        watch: Whether `step` returns each `Step` and each finished block, beside the rows that are done.
 
     Attributes:
-        calls: denoiser calls so far.
-        columns: canvas columns that these computed, counted over rows.
+        calls: The number of denoiser calls so far.
+        columns: The number of canvas columns that these computed, counted over rows.
 
     Raises:
-        GenerationError: a number of rows or a cache mode that cannot be.
-        DenoiserError: the model is no `Denoiser`.
+        GenerationError: The number of rows or the cache mode cannot be meant.
+        DenoiserError: The model is no `Denoiser`.
     """
 
     def __init__(self, model: Denoiser, rows: int = 64, cache: str = "auto", *, watch: bool = True) -> None:
-        if not isinstance(model, Denoiser):
-            raise DenoiserError(
-                f"{type(model).__name__} is no denoiser: make one with dus.load or dus.denoisers.from_callable, or "
-                "derive it from dus.Denoiser"
-            )
+        check_denoiser(model)
         if rows < 1:
             raise GenerationError(f"rows is {rows}, at least one place is needed")
         self.model, self.places, self.watch = model, rows, watch
         self.cache = cache_mode(model, cache)
-        self.canvas = Canvas(model, cached=self.cache != "none")
-        self.groups: dict[tuple[object, ...], Group] = {}
+        self.canvas = Canvas(model, self.cache)
+        self.groups: dict[Hashable, Group] = {}
         self.waiting: deque[Row] = deque()
         self.known: Answers | None = None
         self.unchecked: list[Peaks] = []
@@ -86,22 +85,27 @@ class Engine:
 
     def __len__(self) -> int:
         """How many rows are in a place or wait for one."""
-        return len(self.waiting) + sum(len(group.rows) for group in self.groups.values())
+        return len(self.waiting) + len(self._inside())
+
+    def _inside(self) -> list[Row]:
+        """The rows that are in a place."""
+        return [row for group in self.groups.values() for row in group.rows]
 
     def submit(self, tokens: Tensor, settings: Settings, *, draw: int | None = None) -> int:
         """Put a row into the queue; it takes part in the next call if a place is free.
 
         Args:
-            tokens: int64 1-D, the prompt; a mask may stand anywhere in it.
-            settings: how to decode it. `settings.cache` is "auto" or the engine's own.
-            draw: the row's index in the user's list, from which draws count; its number where None.
+            tokens: The prompt, an int64 1-D tensor, in which masks may stand anywhere.
+            settings: The settings to decode it by, whose cache mode is "auto" or the engine's own.
+            draw: The index of the row in the user's list, on which random draws depend; None takes the number of the
+                row.
 
         Returns:
             The number that events name the row by.
 
         Raises:
-            GenerationError: on anything that cannot be done as asked; the message says what would be right.
-            PlannerError: the planner cannot decode blocks of this length.
+            GenerationError: Something cannot be done as asked; the message says what would be right.
+            PlannerError: The planner cannot decode blocks of this length.
         """
         if self.known is None or self.known.settings is not settings:
             self.check(settings)
@@ -117,13 +121,13 @@ class Engine:
         """Take a row out, wherever it is; its place is free at once.
 
         Raises:
-            GenerationError: no such row waits or is in a place.
+            GenerationError: No such row waits or is in a place.
         """
         for row in self.waiting:
             if row.number == number:
                 self.waiting.remove(row)
                 return
-        for row in rows_of(self.groups.values()):
+        for row in self._inside():
             if row.number == number:
                 self._leave([row])
                 return
@@ -142,7 +146,9 @@ class Engine:
         if not groups:
             return events
         wanted = [group.wants() for group in groups]
-        logits = self._logits(groups, wanted)
+        self.calls += 1
+        logits, columns = logits_of(self.model, self.canvas, groups, wanted)
+        self.columns += columns
         parts = logits.split([len(part.rows) for part in wanted])
         del logits
         for group, part, mine in zip(groups, parts, wanted, strict=True):
@@ -159,8 +165,8 @@ class Engine:
         """Refuse settings that no row can be decoded with here.
 
         Raises:
-            GenerationError: naming the setting, and what would be right.
-            PlannerError: the planner cannot decode blocks of this length, or tokens of this vocabulary.
+            GenerationError: A setting cannot be meant; the message names it and says what would be right.
+            PlannerError: The planner cannot decode blocks of this length, or tokens of this vocabulary.
         """
         model, size = self.model, self.model.vocab_size
         settings.rule.check(model.block_length or settings.longest, size)
@@ -181,8 +187,8 @@ class Engine:
 
     def _admit(self) -> None:
         """Give waiting rows the places that are free."""
-        inside = len(rows_of(self.groups.values()))
-        new: dict[tuple[object, ...], list[Row]] = {}
+        inside = len(self._inside())
+        new: dict[Hashable, list[Row]] = {}
         while self.waiting and inside < self.places:
             row = self.waiting.popleft()
             copies = 1 if row.settings.cfg_scale == 0 else 2
@@ -190,67 +196,12 @@ class Engine:
             self.canvas.reserve(lines, self.longest)
             self.canvas.put(row)
             row.advance()
-            new.setdefault(key_of(row.settings), []).append(row)
+            new.setdefault(row.settings.key, []).append(row)
             inside += 1
         for key, rows in new.items():
             if key not in self.groups:
                 self.groups[key] = Group(self.model, self.canvas, rows[0].settings)
             self.groups[key].begin(rows)
-
-    @torch.no_grad()
-    def _logits(self, groups: list[Group], wanted: list[Wanted]) -> Tensor:
-        """Float `[T, V]`, one group's after the other; under guidance `u + (1 + s) (c - u)`, u blind to the prompt."""
-        canvas = self.canvas
-        lines = torch.cat([part.lines for part in wanted] + [part.blind for part in wanted])
-        blind = [part.columns for part in wanted if len(part.blind)]
-        columns = torch.cat([part.columns for part in wanted] + blind)
-        width = canvas.used
-        tokens = canvas.tokens[: len(canvas.owner), :width]
-        both = send(torch.stack([lines, columns]), canvas.device)
-        read = (both[0], both[1])
-        self.calls += 1
-        seen = [row.stop if self.model.block_length else len(row.tokens) for row in canvas.owner]
-        if canvas.pool is None:
-            width = max(seen)
-            mask = None
-            if min(seen) < width:
-                mask = send(torch.arange(width) < torch.tensor(seen)[:, None], canvas.device)
-            self.columns += width * len(seen)
-            logits = self.model.logits(tokens[:, :width], read=read, attention_mask=mask)
-        else:
-            canvas.pool.layout = layout_of(
-                self._computed(groups, lines, columns), seen, canvas.device, ragged=self.model.ragged
-            )
-            self.columns += sum(canvas.pool.layout.counts)
-            logits = self.model.logits(tokens, read=read, cache=canvas.pool)
-        if logits.shape != (len(lines), self.model.vocab_size):
-            got, asked = tuple(logits.shape), (len(lines), self.model.vocab_size)
-            raise DenoiserError(f"the denoiser gave logits of shape {got} where {asked} were asked for")
-        return logits if not blind else _guided(logits, groups, wanted)
-
-    def _computed(self, groups: list[Group], lines: Tensor, columns: Tensor) -> Tensor:
-        """Bool `[N, W]` on the host: the columns whose keys and values the next call computes."""
-        owner, width, shift = self.canvas.owner, self.canvas.used, self.model.shift
-        facts = [
-            [row.start - shift, row.stop, row.previous - shift, len(row.tokens), row.opening, row.fresh]
-            for row in owner
-        ]
-        start, stop, previous, end, opening, fresh = torch.tensor(facts).T[:, :, None]
-        end = stop if self.model.block_length else end
-        read, masked = torch.zeros(2, len(owner), width, dtype=torch.bool)
-        read[lines, (columns - shift).clamp(min=0)] = True
-        column = torch.arange(width)
-        if self.cache == "touched":
-            for group in groups:
-                assert group.due is not None
-                for row, mine in zip(group.rows, group.due.masked, strict=True):
-                    for line in row.lines:
-                        masked[line, row.start : row.stop] = mine[: row.stop - row.start]
-        stale = self.canvas.stale[: len(owner), :width]
-        view = View(column, start.clamp(min=0), stop, previous.clamp(min=0), end, opening > 0, stale, read, masked)
-        computed = MODES[self.cache](view) | ((fresh > 0) & (column < end))
-        self.canvas.stale[: len(owner), :width] &= ~computed
-        return computed
 
     def _close(self, groups: list[Group]) -> list[Event]:
         """Find the rows whose block is finished; they go on to their next one, or end."""
@@ -266,10 +217,10 @@ class Engine:
             return events
         errors = broken(self.unchecked)
         self.unchecked.clear()
-        failed = [row for row in rows_of(groups) if row.draw in errors]
-        events += [Failed(row.number, errors[row.draw]) for row in failed]
+        failed = [row for row in self._inside() if row.number in errors]
+        events += [Failed(row.number, errors[row.number]) for row in failed]
         tokens = self.canvas.tokens[send(torch.tensor([row.lines[0] for row in rows]), self.canvas.device)].cpu()
-        leaving = list(failed)
+        leaving, done = list(failed), {}
         for row, line in zip(rows, tokens, strict=True):
             if row in failed:
                 continue
@@ -279,27 +230,39 @@ class Engine:
             if self.watch:
                 events.append(BlockDone(row.number, written, masked))
             if end >= row.limit or row.answers.stopped(written, masked) or not row.advance():
-                events.append(self._decoded(row, line))
-                leaving.append(row)
+                done[row] = line
+        events += self._decoded(done)
+        leaving += done
         self._leave(leaving)
         for group, mine in finished:
             if again := [row for row in mine if row not in leaving]:
                 group.begin(again)
         return events
 
-    def _decoded(self, row: Row, tokens: Tensor) -> Decoded:
-        """A finished row, whose tokens are `[W]` on the host."""
-        line, here = row.lines[0], slice(row.origin, row.end)
-        return Decoded(
-            row=row.number,
-            tokens=tokens[here],
-            masked=row.masked[here],
-            step=self.canvas.step[line, here].to("cpu", copy=True),
-            confidence=self.canvas.confidence[line, here].to("cpu", copy=True),
-            entropy=self.canvas.entropy[line, here].to("cpu", copy=True),
-            steps=row.taken,
-            ends=[min(stop, row.end - row.origin) for stop in row.ends],
-        )
+    def _decoded(self, done: dict[Row, Tensor]) -> list[Decoded]:
+        """The finished rows, whose tokens are `[W]` on the host; what the trace keeps comes in two transfers."""
+        if not done:
+            return []
+        canvas = self.canvas
+        lines = send(torch.tensor([row.lines[0] for row in done]), canvas.device)
+        steps = canvas.step[lines].cpu()
+        scores = torch.stack([canvas.confidence[lines], canvas.entropy[lines]], dim=1).cpu()
+        found = []
+        for (row, tokens), step, (confidence, entropy) in zip(done.items(), steps, scores, strict=True):
+            here = slice(row.origin, row.end)
+            found.append(
+                Decoded(
+                    row=row.number,
+                    tokens=tokens[here].clone(),
+                    masked=row.masked[here],
+                    step=step[here].clone(),
+                    confidence=confidence[here].clone(),
+                    entropy=entropy[here].clone(),
+                    steps=row.taken,
+                    ends=[min(stop, row.end - row.origin) for stop in row.ends],
+                )
+            )
+        return found
 
     def _fail(self, group: Group, error: Exception) -> list[Event]:
         """Let all rows of a group go, whose planner broke its contract."""
@@ -315,18 +278,3 @@ class Engine:
             group.keep([index for index, row in enumerate(group.rows) if row not in rows])
             if not group.rows:
                 del self.groups[key]
-
-
-def _guided(logits: Tensor, groups: list[Group], wanted: list[Wanted]) -> Tensor:
-    """Float `[T, V]` from the logits of what sees the prompt and, behind them, of what does not."""
-    sizes = [len(part.rows) for part in wanted]
-    seeing, *blind = logits.float().split([sum(sizes), *(len(part.blind) for part in wanted)])
-    parts = list(seeing.split(sizes))
-    for number, (group, unseeing) in enumerate(zip(groups, blind, strict=True)):
-        if len(unseeing):
-            given = parts[number]
-            guided = unseeing + (1 + group.settings.cfg_scale) * (given - unseeing)
-            # What is impossible stays so; what only the blind pass rules out is left to the other one.
-            possible = guided.masked_fill(given == -torch.inf, -torch.inf)
-            parts[number] = possible.where(unseeing > -torch.inf, given)
-    return torch.cat(parts)

@@ -28,8 +28,8 @@ class Auto:
     the entropies is the block's first: choosing costs none.
 
     Attributes:
-        bits: the bound; more makes longer blocks, and fewer calls.
-        shortest, longest: the lengths to choose from, each twice the one before.
+        bits: The most bits of entropy in a block; more of them make longer blocks and fewer calls.
+        shortest, longest: The shortest and the longest length to choose from; each choice is twice the one before.
     """
 
     bits: float = 8.0
@@ -41,7 +41,7 @@ class Auto:
         """The rule that a text names: `auto`, or `auto(bits=8, shortest=4, longest=32)`, `;` for `,` as well.
 
         Raises:
-            BlockLengthError: it names none.
+            BlockLengthError: It names none.
         """
         form = _FORM.fullmatch(text.strip())
         if form is None:
@@ -71,8 +71,9 @@ class Auto:
         """Int64 `[N]`, on the host: the block lengths, each such that the block holds a wanted position.
 
         Args:
-            entropy: float `[N, W]` in bits, of the next positions, W at most `choices[-1]`; zero where none is wanted.
-            wanted: bool `[N, W]` on the host, at least one a row.
+            entropy: Float `[N, W]`: the entropies of the next positions in bits, zero where none is wanted. The width W
+                is at most `choices[-1]`.
+            wanted: Bool `[N, W]`, on the host: the positions that are to be decoded, at least one in each row.
         """
         choices = torch.tensor(self.choices)
         sure = (entropy.cpu().double().cumsum(dim=1) <= self.bits).sum(dim=1)

@@ -15,6 +15,9 @@ from dus.denoisers import Denoiser
 SHARE = 0.8
 """Of the free memory, what is planned with: the estimate is rough, and memory comes in pieces."""
 
+_COLUMN = 25
+"""Bytes of a position on the canvas: its token, its step, two scores and a mark."""
+
 _MACHINE = Path("/proc/meminfo")
 _CONTAINER = Path("/sys/fs/cgroup")
 
@@ -27,13 +30,13 @@ def places(model: Denoiser, settings: Settings, lengths: Mapping[int, int], most
     """How many rows are decoded together: `most`, or fewer where memory is short, with a warning.
 
     Args:
-        model: the denoiser.
-        settings: how to decode, the cache mode resolved.
-        lengths: for each row, by its number, its length with all its masks.
-        most: rows at once, if memory allows.
+        model: The denoiser.
+        settings: The settings of the generation, in which the cache mode is no longer "auto".
+        lengths: The length of each row with all its masks, by the row's number.
+        most: The number of rows that are decoded together if memory allows it.
 
     Raises:
-        GenerationError: the longest row does not fit alone.
+        GenerationError: The longest row does not fit even alone.
     """
     count, longest = min(most, len(lengths)), max(lengths.values())
     free = free_bytes(torch.device(model.device))
@@ -78,16 +81,16 @@ def row_bytes(model: Denoiser, settings: Settings, length: int) -> int:
     top-k sort them. Under guidance the denoiser has two rows for each. The denoiser's own `row_bytes` tells its part.
 
     Args:
-        model: a denoiser.
-        settings: how to decode.
-        length: of the row with all its masks.
+        model: The denoiser.
+        settings: The settings of the generation.
+        length: The length of the row with all its masks.
     """
     copies = 1 if settings.cfg_scale == 0 else 2
     kept, passing = model.row_bytes(length, cached=settings.cache != "none")
     sorting = settings.temperature > 0 and (settings.top_p is not None or settings.top_k is not None)
     each = copies * model.dtype.itemsize + (36 if sorting else 18)
     logits = min(model.block_length or settings.longest, length) * model.vocab_size * each
-    return copies * kept + max(copies * passing, logits)
+    return copies * (kept + _COLUMN * length) + max(copies * passing, logits)
 
 
 def free_bytes(device: torch.device) -> int | None:

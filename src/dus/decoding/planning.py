@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,10 +18,10 @@ class Decision:
     """What a step does to a block, bool `[N, B]` each.
 
     Attributes:
-        selected: what is unmasked, at least one position of each row with masks.
-        revised: what is masked again, fewer positions than are unmasked; None where the planner never revises.
-        edited: whose token is overwritten; None where the planner never edits.
-        astray: what the planner selected although it is not masked or was not wanted, which is a fault of its.
+        selected: The positions that are unmasked, at least one in each row with masks.
+        revised: The positions that are masked again, fewer than are unmasked; None if the planner never revises.
+        edited: The positions whose token is overwritten; None if the planner never edits.
+        astray: The positions that the planner selected by mistake: they are not masked, or were not wanted.
     """
 
     selected: Tensor
@@ -34,10 +35,10 @@ class Due:
     """What the rows of a block are about next, on the host.
 
     Attributes:
-        wanted: bool `[N, B]`, the positions whose prediction the next step needs; at least one of each row that
+        wanted: Bool `[N, B]`: the positions whose prediction the next step needs, at least one of each row that
             goes on, none of the others.
-        masked: bool `[N, B]`.
-        flags: what was asked to come along, bool `[N, B]` each.
+        masked: Bool `[N, B]`: the positions that are masked.
+        flags: The flags that were asked to come along, bool `[N, B]` each.
     """
 
     wanted: Tensor
@@ -49,35 +50,37 @@ def settle(planner: Planner, block: BlockState, *flags: Tensor) -> tuple[BlockSt
     """Find what the next step is about: levels without a mask are passed over, and a row with masks wants at least one.
 
     Args:
-        planner: the rule.
-        block: the state after the last step.
-        flags: bool `[N, B]`, to come to the host in the same transfer.
+        planner: The planner.
+        block: The state after the last step.
+        flags: Tensors, bool `[N, B]`, that are to come to the host in the same transfer.
 
     Returns:
         The state at the level that is wanted now, and what is due; a step costs one transfer from the device.
 
     Raises:
-        PlannerError: `wanted` returns something else than bool `[N, B]`.
+        PlannerError: The planner's `wanted` returns something else than bool `[N, B]`.
     """
     wanted = checked(planner, "wanted", planner.wanted(block), block) & block.initially_masked
     due = _due(planner, block, wanted, flags)
     stuck = _stuck(due)
     while stuck.any():
-        step, length = torch.stack([block.step, block.length]).cpu()
-        last = torch.tensor([planner.num_steps(size) or size if size else 0 for size in length.tolist()]) - 1
+        step, length = torch.stack([block.step, block.length]).cpu().numpy()
+        last = np.array([planner.num_steps(size) or size if size else 0 for size in length.tolist()]) - 1
         passing = stuck & (step < last)
         if not passing.any():
-            return block, Due(due.wanted | (due.masked & stuck[:, None]), due.masked, due.flags)
-        block = block.at(block.step + send(passing, block.step.device))
+            wanted = due.wanted | (due.masked & torch.from_numpy(stuck)[:, None])
+            return block, Due(wanted, due.masked, due.flags)
+        block = block.at(block.step + send(torch.from_numpy(passing), block.step.device))
         wanted = checked(planner, "wanted", planner.wanted(block), block) & block.initially_masked
         due = Due(_due(planner, block, wanted, ()).wanted, due.masked, due.flags)
         stuck = _stuck(due)
     return block, due
 
 
-def _stuck(due: Due) -> Tensor:
+def _stuck(due: Due) -> np.ndarray:
     """Bool `[N]`: rows with masks of which none is wanted."""
-    return due.masked.any(dim=1) & ~(due.wanted & due.masked).any(dim=1)
+    wanted, masked = due.wanted.numpy(), due.masked.numpy()
+    return masked.any(axis=1) & ~(wanted & masked).any(axis=1)
 
 
 def _due(planner: Planner, block: BlockState, wanted: Tensor, flags: tuple[Tensor, ...]) -> Due:
@@ -98,13 +101,13 @@ def decide(planner: Planner, block: BlockState, wanted: Tensor, prediction: Pred
     much, the tokens that are least probable now go first.
 
     Args:
-        planner: the rule.
-        block: the state before the step.
-        wanted: bool `[N, B]`.
-        prediction: what the denoiser says of the wanted positions.
+        planner: The planner.
+        block: The state before the step.
+        wanted: Bool `[N, B]`: the positions whose prediction was computed.
+        prediction: The denoiser's prediction at the wanted positions.
 
     Raises:
-        PlannerError: the planner returns something else than bool `[N, B]`.
+        PlannerError: The planner returns something else than bool `[N, B]`.
     """
     open_to_it = wanted & block.masked
     chosen = checked(planner, "select", planner.select(block, prediction), block)
@@ -115,7 +118,9 @@ def decide(planner: Planner, block: BlockState, wanted: Tensor, prediction: Pred
     if planner.revises:
         back = checked(planner, "revise", planner.revise(block, prediction), block) & standing
         allowed = selected.sum(dim=1, keepdim=True) - 1
-        revised = best(-prediction.token_confidence, back, allowed)
+        # Of what was not asked about, what is known is how probable it was when it was written.
+        now = prediction.token_confidence.where(wanted, block.confidence_then)
+        revised = best(-now, back, allowed)
     if planner.edits:
         edited = checked(planner, "edit", planner.edit(block, prediction), block) & standing & wanted
         edited = edited if revised is None else edited & ~revised

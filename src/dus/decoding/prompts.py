@@ -2,65 +2,92 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from dus.decoding.answers import tokenizer_of
+from dus.decoding.answers import check_denoiser, tokenizer_of
+from dus.decoding.arguments import GenerationWarning
+from dus.decoding.blanks import BLANK
+from dus.decoding.padding import is_row, masks_of, taken_apart, unpadded
 from dus.decoding.settings import GenerationError
 from dus.denoisers import Denoiser
 
 Message: TypeAlias = dict[str, Any]
-Prompts: TypeAlias = str | list[str] | list[Message] | list[list[Message]] | Tensor | list[Tensor]
+Prompts: TypeAlias = (
+    str | list[str] | list[Message] | list[list[Message]] | list[int] | Tensor | list[Tensor] | Mapping[str, Any]
+)
 
-BLANK = "[MASK]"
 
-
-def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None) -> list[Tensor]:
+def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, attention_mask: Any = None) -> list[Tensor]:
     """Token rows, int64 1-D, one a prompt.
 
     Args:
-        model: a denoiser; texts and messages need its tokenizer.
-        prompts: a string, a list of strings, chat messages (dictionaries with `role` and `content`), a list of such
-            conversations, a token tensor `[N, L]` or `[L]`, or a list of 1-D tensors.
-        chat: whether strings are a user's turn in the chat template; None where the tokenizer has a template.
+        model: The denoiser, whose tokenizer reads texts and messages.
+        prompts: A string, a list of strings, chat messages (dictionaries with `role` and `content`), a list of such
+            conversations, a token tensor `[N, L]` or `[L]`, a list of ids, a list of 1-D tensors, or what a tokenizer
+            of transformers returns, `input_ids` and their `attention_mask`. A conversation whose last turn is the
+            assistant's is continued within that turn.
+        chat: Whether strings are put into the chat template as a user's turn; None does so if there is a template.
+        attention_mask: The mask of padded token ids, 0 where padding stands, at either end.
 
     Raises:
-        GenerationError: on an empty prompt, on a text that contains the mask token, on ids outside the vocabulary,
-            on chat messages that are not all text, or where a tokenizer or a chat template is missing.
+        DenoiserError: The model is no denoiser.
+        GenerationError: A prompt is empty, a text contains the mask token, ids are outside the vocabulary or padded
+            without a mask, chat messages are not all text or are refused by the chat template, or a tokenizer or a
+            chat template is missing.
     """
-    several: list[Any]
-    if isinstance(prompts, str) or _is_conversation(prompts):
-        several = [prompts]
-    elif isinstance(prompts, Iterable) and not isinstance(prompts, Mapping):
-        several = list(torch.atleast_2d(prompts)) if isinstance(prompts, Tensor) else list(prompts)
-    else:
+    check_denoiser(model)
+    prompts, attention_mask = taken_apart(prompts, attention_mask)
+    several = _several(prompts)
+    masks = masks_of(attention_mask, len(several))
+    each = enumerate(zip(several, masks, strict=True))
+    rows = [_row(model, prompt, number, chat, mask) for number, (prompt, mask) in each]
+    _warn_of_blanks(several)
+    _warn_of_idle(several, chat)
+    return rows
+
+
+def _several(prompts: Any) -> list[Any]:
+    """The prompts one by one."""
+    if isinstance(prompts, str) or _is_conversation(prompts) or is_row(prompts):
+        return [prompts]
+    if not isinstance(prompts, Iterable) or isinstance(prompts, Mapping):
         raise GenerationError(
             f"prompts are a string, a list of strings, chat messages or token ids, not a {type(prompts).__name__}"
         )
+    several = list(prompts)
     if not several:
         raise GenerationError("there are no prompts: the list is empty")
-    return [_row(model, prompt, number, chat) for number, prompt in enumerate(several)]
+    return several
 
 
-def blanks_to_row(model: Denoiser, text: str) -> Tensor:
-    """The token row of a text in which `[MASK]`, or the tokenizer's own mask token, stands for one token each.
+def _warn_of_blanks(prompts: list[Any]) -> None:
+    """Say of a text with blanks in it that they are letters here."""
+    for number, prompt in enumerate(prompts):
+        turns = prompt if _is_conversation(prompt) else [prompt]
+        texts = [turn.get("content") if isinstance(turn, Mapping) else turn for turn in turns]
+        if any(isinstance(text, str) and BLANK in text for text in texts):
+            warnings.warn(
+                f"prompt {number} holds {BLANK}, which generate reads as letters: to have it filled in, use infill",
+                GenerationWarning,
+                stacklevel=5,
+            )
+            return
 
-    Raises:
-        GenerationError: where the text holds no mask, or the denoiser has no tokenizer.
-    """
-    tokenizer = tokenizer_of(model)
-    own = tokenizer.convert_ids_to_tokens(model.mask_token_id) or BLANK
-    parts = text.replace(BLANK, own).split(own)
-    if len(parts) == 1:
-        raise GenerationError(f"there is nothing to fill in: write {BLANK} (or {own}) for each token that is wanted")
-    row: list[int] = []
-    for number, part in enumerate(parts):
-        row += [model.mask_token_id] if number else []
-        row += tokenizer(part, add_special_tokens=False)["input_ids"] if part else []
-    return torch.tensor(row)
+
+def _warn_of_idle(prompts: list[Any], chat: bool | None) -> None:
+    """Say where no prompt is one that `chat` changes."""
+    if chat and not any(isinstance(prompt, str) or _is_conversation(prompt) for prompt in prompts):
+        idle = "token ids: it is about texts"
+    elif chat is False and all(map(_is_conversation, prompts)):
+        idle = "chat messages, which stand in the chat template in any case"
+    else:
+        return
+    warnings.warn(f"chat={chat} has no effect on {idle}", GenerationWarning, stacklevel=5)
 
 
 def _is_conversation(prompt: Any) -> bool:
@@ -71,39 +98,68 @@ def _is_message(message: Any) -> bool:
     return isinstance(message, Mapping) and all(isinstance(message.get(key), str) for key in ("role", "content"))
 
 
-def _row(model: Denoiser, prompt: Any, number: int, chat: bool | None) -> Tensor:
+def _row(model: Denoiser, prompt: Any, number: int, chat: bool | None, mask: Any) -> Tensor:
     conversation = _is_conversation(prompt)
     if not conversation and not isinstance(prompt, str):
-        try:
-            ids = torch.as_tensor(prompt)
-        except (TypeError, ValueError, RuntimeError):
-            kind = type(prompt).__name__
-            raise GenerationError(f"prompt {number} is a {kind} and no text, chat messages or token ids") from None
-        return _checked_ids(model, ids, number)
+        return _checked_ids(model, prompt, number, mask)
     tokenizer = tokenizer_of(model)
+    if mask is not None:
+        kind = "chat messages" if conversation else "a text"
+        raise GenerationError(f"attention_mask goes with token ids, and prompt {number} is {kind}: leave it out")
     if not prompt:
-        raise GenerationError(f"prompt {number} is empty")
+        raise GenerationError(
+            f"prompt {number} is empty: to generate without a prompt, give token ids and none of them, "
+            "torch.zeros(1, 0, dtype=torch.long)"
+        )
     templated = getattr(tokenizer, "chat_template", None) is not None
     if conversation or chat or (chat is None and templated):
         if not templated:
             raise GenerationError("the model's tokenizer has no chat template: give plain text and chat=False")
         messages = prompt if conversation else [{"role": "user", "content": prompt}]
-        if not all(map(_is_message, messages)):
-            raise GenerationError(f"prompt {number}: chat messages are dictionaries whose role and content are strings")
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = tokenizer(_conversation(tokenizer, messages, number), add_special_tokens=False)["input_ids"]
     else:
         ids = tokenizer(prompt)["input_ids"]
     if model.mask_token_id in ids:
         raise GenerationError(f"prompt {number} contains the mask token: dus.infill(model, text) fills masks in a text")
-    return torch.tensor(ids)
+    return torch.tensor(ids, dtype=torch.long)
 
 
-def _checked_ids(model: Denoiser, ids: Tensor, number: int) -> Tensor:
-    if ids.dim() != 1 or ids.is_floating_point() or ids.dtype == torch.bool:
+def _conversation(tokenizer: Any, messages: list[Message], number: int) -> str:
+    """Chat messages in the template, up to where the assistant goes on.
+
+    Raises:
+        GenerationError: They are no messages, or the template refuses them, as some do with a system's turn.
+    """
+    from jinja2 import TemplateError
+
+    if not all(map(_is_message, messages)):
+        raise GenerationError(f"prompt {number}: chat messages are dictionaries whose role and content are strings")
+    if messages[-1] == {**messages[-1], "role": "assistant", "content": ""}:
+        messages = messages[:-1]  # a turn that is opened, and nothing said in it
+    begun = bool(messages) and messages[-1]["role"] == "assistant"
+    try:
+        text: str = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=not begun, continue_final_message=begun
+        )
+    except (TemplateError, ValueError, TypeError) as error:
+        roles = ", ".join(message["role"] for message in messages)
+        said = " ".join(str(error).split())
+        problem = f"prompt {number}: the model's chat template refuses a conversation of {roles}: {said}"
+        raise GenerationError(problem) from None
+    return text
+
+
+def _checked_ids(model: Denoiser, prompt: Any, number: int, mask: Any) -> Tensor:
+    try:
+        ids = torch.as_tensor(prompt)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        kind = type(prompt).__name__
+        raise GenerationError(f"prompt {number} is a {kind} and no text, chat messages or token ids") from None
+    if ids.dim() != 1 or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise GenerationError(
             f"prompt {number} has shape {list(ids.shape)} and type {ids.dtype}: token ids are a 1-D integer tensor"
         )
+    ids = unpadded(model, ids, mask, number)
     size = max(model.vocab_size, model.mask_token_id + 1)
     if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < size:
         raise GenerationError(f"prompt {number} holds token ids outside the vocabulary, 0 to {size - 1}")

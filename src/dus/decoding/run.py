@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -14,9 +13,12 @@ from dus.decoding.canvas import check_fit
 from dus.decoding.engine import Engine, cache_mode
 from dus.decoding.memory import is_out_of_memory, places, too_long, warn
 from dus.decoding.planning import named
-from dus.decoding.settings import GenerationError, Settings
+from dus.decoding.settings import GenerationError, Settings, is_whole
 from dus.decoding.trace import Decoded, Failed, Generation, Step, Trace
 from dus.denoisers import Denoiser
+
+_MOST = 10_000_000
+"""Rows that anybody may mean."""
 
 Progress = bool | Callable[[Step], None]
 
@@ -25,21 +27,21 @@ class Run:
     """The rows of one call of `generate`, and what comes of them.
 
     Args:
-        model: the denoiser.
-        prompts: int64 1-D tensors, masks in them or not.
-        settings: how to decode.
-        batch_size: rows decoded together at most; None is no bound but memory.
-        samples: rows for each prompt.
-        first_row: the number of the first row, from which draws count.
-        numbers: those of all rows, distinct, in place of a count from `first_row`.
+        model: The denoiser.
+        prompts: Int64 1-D tensors, which may hold masks.
+        settings: The settings that all rows are decoded by.
+        batch_size: The most rows that are decoded together; None sets no limit but memory.
+        samples: The number of rows for each prompt.
+        first_row: The number of the first row; random draws depend on the number.
+        numbers: The numbers of all rows, no two of them equal, in place of a count from `first_row`.
 
     Attributes:
-        places: for each row's number its index.
-        decoded: the rows that are done, by their numbers.
+        places: The index of each row, by its number.
+        decoded: The rows that are done.
 
     Raises:
-        GenerationError: where the batch size or the samples are no number of rows, a token that a setting names is
-            unknown, or a prompt has nothing to generate or is too long.
+        GenerationError: The batch size or the samples are no number of rows, a setting names a token that there is not,
+            or a prompt has nothing to generate or is too long.
     """
 
     def __init__(
@@ -52,9 +54,12 @@ class Run:
         first_row: int = 0,
         numbers: Sequence[int] | None = None,
     ) -> None:
-        for name, value in (("samples", samples), ("batch_size", 1 if batch_size is None else batch_size)):
-            if not isinstance(value, Integral) or value < 1:
-                raise GenerationError(f"{name} is {value!r}, but has to be a whole number, at least 1")
+        counts = (("samples", samples, 1), ("batch_size", 1 if batch_size is None else batch_size, 1))
+        for name, value, least in (*counts, ("first_row", first_row, 0)):
+            if not is_whole(value) or not least <= value <= _MOST:
+                raise GenerationError(
+                    f"{name} is {value!r}, but has to be a whole number, at least {least} and at most {_MOST:,}"
+                )
         self.model = model
         self.settings = replace(settings, cache=cache_mode(model, settings.cache))
         self.answers = Answers(model, self.settings)
@@ -117,7 +122,7 @@ class Run:
         """Go on with half as many rows at once, because these did not fit.
 
         Raises:
-            GenerationError: it was one row alone.
+            GenerationError: It was one row alone.
         """
         if count == 1:
             raise too_long(self.lengths, "does not fit in the device's memory")
@@ -128,7 +133,13 @@ class Run:
         )
 
     def watched(self, progress: Progress) -> Run:
-        """Go through all steps, with a progress bar or a function that sees each of them."""
+        """Go through all steps, with a progress bar or a function that sees each of them.
+
+        Raises:
+            GenerationError: The progress is neither a function nor yes or no.
+        """
+        if not (isinstance(progress, bool) or callable(progress)):
+            raise GenerationError(f"progress is {progress!r}, but has to be True, False or a function")
         if progress is True:
             self._with_bar()
             return self
@@ -137,14 +148,18 @@ class Run:
                 progress(step)
         return self
 
-    def result(self, *, whole: bool = False) -> Generation:
+    def result(self, *, whole: Sequence[tuple[int, int]] | None = None) -> Generation:
         """The answers, in the order of the rows.
 
         Args:
-            whole: whether tokens and text are those of the whole row, what was given included.
+            whole: None gives answers. Otherwise tokens and text are those of the whole row, including what was given,
+                and for each row this says how many of its first and last tokens are left out of the text.
         """
         decoded = sorted(self.decoded, key=lambda row: self.places[row.row])
-        answers = [self._whole(row) if whole else self._answer(row) for row in decoded]
+        if whole is None:
+            answers = [self._answer(row) for row in decoded]
+        else:
+            answers = [self._whole(row, *around) for row, around in zip(decoded, whole, strict=True)]
         calls = 1 if self.settings.cfg_scale == 0 else 2
         return Generation(
             tokens=[tokens for tokens, _, _ in answers],
@@ -161,6 +176,7 @@ class Run:
                 blocks=[row.ends for row in decoded],
             ),
             seed=self.settings.seed or 0,
+            tokenizer=self.model.tokenizer,
         )
 
     def _answer(self, row: Decoded) -> tuple[Tensor, str, int]:
@@ -168,12 +184,13 @@ class Run:
         answer = self.answers.answer(row)
         return answer.tokens, answer.text, answer.useful
 
-    def _whole(self, row: Decoded) -> tuple[Tensor, str, int]:
+    def _whole(self, row: Decoded, first: int, last: int) -> tuple[Tensor, str, int]:
         """The tokens and the text of a whole row, and how many of its tokens were written."""
         given = self.rows[self.places[row.row]]
         before = len(given) + self.settings.max_new_tokens - len(row.tokens)
         tokens = torch.cat([given[:before].cpu(), row.tokens])
-        return tokens, self.answers.text(tokens, skip_special_tokens=False), int(row.masked.sum())
+        text = self.answers.text(tokens[first : len(tokens) - last], skip_special_tokens=False)
+        return tokens, text, int(row.masked.sum())
 
     def _with_bar(self) -> None:
         from rich.console import Console

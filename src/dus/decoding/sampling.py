@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from dus.decoding.caches import send
 from dus.decoding.settings import GenerationError
 from dus.planners.counter import uniform
 
@@ -26,12 +30,13 @@ class Sampler:
     are those of the untempered distribution, suppressed tokens excluded.
 
     Args:
-        temperature: 0 takes the likeliest token.
-        top_p: keep the likeliest tokens whose probabilities sum to this; None keeps all.
-        top_k: keep so many of the likeliest tokens; None keeps all.
-        suppress: ids that are never chosen, the mask token among them.
-        defer: ids that may be chosen but count as wholly uncertain: confidence and margin 0, entropy log2 V.
-        device: of the logits.
+        temperature: The sampling temperature; 0 takes the likeliest token.
+        top_p: Sample from the likeliest tokens that together have this probability; None samples from all.
+        top_k: Sample from this many of the likeliest tokens; None samples from all.
+        suppress: Ids of tokens that are never chosen, the mask token among them.
+        defer: Ids of tokens that may be chosen but count as wholly uncertain: confidence and margin are 0, the entropy
+            is log2 V bits.
+        device: The device of the logits.
     """
 
     def __init__(
@@ -53,11 +58,11 @@ class Sampler:
         """The choice for logits `[T, V]`, one for each position that is read.
 
         Args:
-            logits: any float dtype.
-            seed: int64 `[T]`, the seed of the position's row.
-            row: int64 `[T]`, the row's index in the user's list.
-            position: int64 `[T]`, counted from the row's first masked position.
-            step: int64 `[T]`, the row's steps so far.
+            logits: The logits, of any floating-point type.
+            seed: Int64 `[T]`: the seed of the row that the position belongs to.
+            row: Int64 `[T]`: the index of that row in the user's list.
+            position: Int64 `[T]`: the position, counted from the row's first masked one.
+            step: Int64 `[T]`: the number of steps that the row has taken so far.
         """
         logits = logits.to(torch.float32, copy=True).index_fill_(-1, self.suppress, NEVER)
         peak, token = logits.max(dim=-1)
@@ -90,10 +95,10 @@ class Choice:
     """Tokens chosen from logits, and their scores, each computed when it is first read.
 
     Args:
-        logits: float `[T, V]`.
-        peak: float `[T]`, the largest of each position.
-        token: int64 `[T]`, the choice.
-        deferred: bool `[T]`, choices that count as wholly uncertain; None for none.
+        logits: Float `[T, V]`: the logits; those of suppressed tokens are at `NEVER`.
+        peak: Float `[T]`: the largest logit of each position.
+        token: Int64 `[T]`: the token that was chosen.
+        deferred: Bool `[T]`: the choices that count as wholly uncertain; None if there are none.
     """
 
     def __init__(self, logits: Tensor, peak: Tensor, token: Tensor, deferred: Tensor | None) -> None:
@@ -135,32 +140,80 @@ class Choice:
         return score if self._deferred is None else score.masked_fill(self._deferred, value)
 
 
+class Past:
+    """The distributions of the rows' step before, for a planner that compares: nothing where there was none.
+
+    Attributes:
+        logs: Float `[N, B, V]`: natural logarithms, NaN where nothing is kept; None before the first step.
+    """
+
+    def __init__(self) -> None:
+        self.logs: Tensor | None = None
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.logs = None
+
+    def forget(self, at: Tensor) -> None:
+        """Forget rows, int64 on the host."""
+        if self.logs is not None:
+            self.logs[send(at, self.logs.device)] = torch.nan
+
+    def keep(self, at: Tensor) -> None:
+        """Go on with some rows, int64 on the host."""
+        if self.logs is not None:
+            self.logs = self.logs[send(at, self.logs.device)]
+
+    def grow(self, count: int, width: int) -> None:
+        """Make room for more rows and longer blocks."""
+        if self.logs is not None:
+            more = (width - self.logs.shape[1], count - self.logs.shape[0])
+            self.logs = pad(self.logs, (0, 0, 0, more[0], 0, more[1]), value=torch.nan)
+
+    def divergence(self, choice: Choice, rows: np.ndarray, offsets: np.ndarray) -> Tensor:
+        """Float `[T]`: KL in nats from each distribution of the step before to that of now; inf where none was."""
+        now = choice.log_probability
+        if self.logs is None:
+            return torch.full_like(now[:, 0], torch.inf)
+        row, offset = send(torch.from_numpy(np.stack([rows, offsets])), now.device).unbind(0)
+        nats = torch.linalg.vecdot(now.exp(), now - self.logs[row, offset]).clamp(min=0)
+        return nats.nan_to_num(nan=torch.inf)
+
+    def remember(self, choice: Choice, rows: np.ndarray, offsets: np.ndarray, shape: Sequence[int]) -> None:
+        """Keep this step's distributions, and no others, of blocks `[N, B]`."""
+        now = choice.log_probability
+        self.logs = now.new_full((*shape, now.shape[-1]), torch.nan)
+        row, offset = send(torch.from_numpy(np.stack([rows, offsets])), now.device).unbind(0)
+        self.logs[row, offset] = now
+
+
 @dataclass(frozen=True)
 class Peaks:
     """The largest logits of one group's share of a call, to be looked at once a block and not after each step.
 
     Attributes:
-        peak: float `[T]` on the device: NaN where any logit is, or infinite, or at `NEVER` where none is allowed.
-        rows: int64 `[T]` on the host, the row of each, as an index of `where`.
-        where: for each row its number, the block's first and last position, and its steps before this one.
+        peak: Float `[T]`, on the device: NaN or infinite if any logit is, and `NEVER` if no token is allowed.
+        rows: Int64 `[T]`, on the host: the row of each, as an index of `where`.
+        where: For each row the engine's number of it, its index in the user's list, the block's first and last
+            position, and its steps before this one.
     """
 
     peak: Tensor
-    rows: Tensor
-    where: list[tuple[int, int, int, int]]
+    rows: np.ndarray
+    where: list[tuple[int, int, int, int, int]]
 
 
 def broken(steps: list[Peaks]) -> dict[int, GenerationError]:
-    """For each row that met NaN, or no finite logit, what to say: one look at the logits of some steps together."""
+    """For each row, by number, that met NaN, or no finite logit, what to say: one look at several steps together."""
     found: dict[int, GenerationError] = {}
     if not steps or bool(_sound(torch.cat([step.peak for step in steps])).cpu().all()):
         return found
     for step in steps:
-        bad = ~_sound(step.peak).cpu()
-        for row in step.rows[bad].unique().tolist():
-            number, first, last, taken = step.where[row]
+        bad = ~_sound(step.peak).cpu().numpy()
+        for row in np.unique(step.rows[bad]).tolist():
+            number, draw, first, last, taken = step.where[row]
             problem = (
-                f"the denoiser gave NaN or no finite logit for row {number}, in the block of positions {first} to "
+                f"the denoiser gave NaN or no finite logit for row {draw}, in the block of positions {first} to "
                 f"{last}, at the row's step {taken}: its weights, its dtype or a state that it keeps are broken"
             )
             found.setdefault(number, GenerationError(problem))

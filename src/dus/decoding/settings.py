@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from numbers import Integral, Real
@@ -26,13 +26,13 @@ class Settings:
     """How to decode; the fields are the keyword arguments of `dus.generate`, which describes them.
 
     Attributes:
-        rule: the planner.
-        auto: how block lengths are chosen; None where they are all the same.
-        stops: the stop strings.
+        rule: The planner, read from its text if it was given as one.
+        auto: The rule that chooses block lengths; None if all blocks have the same length.
+        stops: The stop strings, however they were given.
 
     Raises:
-        GenerationError: naming the field, what is wrong with it and what would be right.
-        PlannerError: where the planner's text can't be read.
+        GenerationError: A field cannot be meant; the message names it and says what would be right.
+        PlannerError: The planner's text cannot be read.
     """
 
     planner: Planner | str = "dus"
@@ -74,27 +74,41 @@ class Settings:
             return self.auto.choices[-1]
         return BLOCK_LENGTH if self.block_length is None else self.block_length  # type: ignore[return-value]
 
+    @property
+    def key(self) -> Hashable:
+        """What rows have to agree in to be decoded by one rule; each keeps its own seed, blocks and stops."""
+        try:
+            hash(rule := self.rule)
+        except TypeError:  # a planner of the user's own that holds a list
+            rule = id(self.rule)  # type: ignore[assignment]
+        lists = (tuple(self.suppress_tokens or ()), tuple(self.defer_tokens or ()))
+        return (rule, self.temperature, self.top_p, self.top_k, self.cfg_scale, self.scores, *lists)
+
     def _types(self) -> Iterator[tuple[bool, str]]:
         """Whether each field is of the type that is needed, and what to say if not."""
         for name in ("max_new_tokens", "block_length", "top_k", "seed"):
             value = self.longest if name == "block_length" else getattr(self, name)
-            whole = isinstance(value, Integral) or (value is None and name == "top_k")
+            whole = is_whole(value) or (value is None and name == "top_k")
             yield whole, f"{name} is {value!r}, but has to be a whole number"
         for name in ("temperature", "top_p", "cfg_scale"):
             value = getattr(self, name)
-            real = isinstance(value, Real) or (value is None and name == "top_p")
+            real = (isinstance(value, Real) and not isinstance(value, bool)) or (value is None and name == "top_p")
             yield real, f"{name} is {value!r}, but has to be a number"
         strings = all(isinstance(text, str) for text in self.stops) and isinstance(self.stop, list | tuple | str | None)
         yield strings, f"stop is {self.stop!r}, but has to be a string or a list of strings"
+        yield isinstance(self.scores, bool), f"scores is {self.scores!r}, but has to be True or False"
         for name in ("suppress_tokens", "defer_tokens"):
             value = getattr(self, name)
-            whole = isinstance(value, list | tuple) and all(isinstance(token, Integral) for token in value)
+            whole = isinstance(value, list | tuple) and all(map(is_whole, value))
             yield value is None or whole, f"{name} is {value!r}, but has to be a list of token ids"
 
     def _ranges(self) -> Iterator[tuple[bool, str]]:
         """Whether each field can be meant, and what to say if not."""
         top_p, top_k = self.top_p, self.top_k
-        yield self.max_new_tokens >= 0, f"max_new_tokens is {self.max_new_tokens}, but cannot be negative"
+        yield (
+            0 <= self.max_new_tokens <= 1e9,
+            f"max_new_tokens is {self.max_new_tokens}, it has to lie between 0 and 1e9",
+        )
         yield self.longest >= 1, f"block_length is {self.block_length}, at least 1 is needed"
         yield 0 <= self.temperature <= 1e9, f"temperature is {self.temperature}, it has to lie between 0 and 1e9"
         yield top_p is None or 0 < top_p <= 1, f"top_p is {top_p}, it has to be above 0 and at most 1"
@@ -104,6 +118,11 @@ class Settings:
         yield self.cache in CACHES, f"cache is {self.cache!r}, known are {', '.join(CACHES)}"
         yield self.eos in EOS, f"eos is {self.eos!r}, known are {', '.join(EOS)}"
         yield all(self.stops), "stop holds an empty string, which every text contains"
+
+
+def is_whole(value: object) -> bool:
+    """Whether something is a whole number; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _auto(block_length: object) -> Auto | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -12,16 +13,17 @@ class Step:
     """What one denoiser call led to in the rows of one planner. Its tensors are read before the next call.
 
     Attributes:
-        rows: the rows that took part, by the numbers that the engine gave them; in `dus.steps` and in a watcher of
-            `dus.generate` the indices of the user's list (of prompts times samples).
-        starts: for each row its block's first position, counted from the row's first masked one.
-        lengths: for each row how many positions its block has, at most B.
-        unmasked: bool `[N, B]`, the positions of the block that the step unmasked.
-        remasked: bool `[N, B]`, those that it took back.
-        edited: bool `[N, B]`, those whose token it overwrote.
-        tokens: int64 `[N, B]`, the block's tokens now, masks where none is written yet; they may be on another device.
-        confidence: float `[N, B]`, the probability that each written token had when it was written; zeros where
-            scores were not asked for.
+        rows: The rows that took part, by the numbers that the engine gave them. In `dus.steps`, and where
+            `dus.generate` calls a progress function, these are places in the list of prompts, or of prompts times
+            samples.
+        starts: The first position of each row's block, counted from the row's first masked position.
+        lengths: The number of positions in each row's block, at most B.
+        unmasked: Bool `[N, B]`: the positions of the block that the step unmasked.
+        remasked: Bool `[N, B]`: the positions that it masked again.
+        edited: Bool `[N, B]`: the positions whose token it overwrote.
+        tokens: Int64 `[N, B]`: the tokens of the block after the step, masks among them, on the model's device.
+        confidence: Float `[N, B]`: the probability that each token had when it was written; zeros if scores were not
+            asked for.
     """
 
     rows: list[int]
@@ -36,12 +38,12 @@ class Step:
 
 @dataclass(frozen=True)
 class BlockDone:
-    """A row has finished a block: nothing of it will change.
+    """A row has finished a block, none of whose tokens will change any more.
 
     Attributes:
-        row: the row's number.
-        tokens: int64 `[G]` on the host, the row from its first masked position to the end of the block.
-        masked: bool `[G]`, the positions that were to be generated.
+        row: The number that the engine gave the row.
+        tokens: Int64 `[G]`, on the host: the row from its first masked position to the end of the block.
+        masked: Bool `[G]`: the positions that were to be generated.
     """
 
     row: int
@@ -54,12 +56,12 @@ class Decoded:
     """A finished row on the host, from its first masked position to the end of its last decoded block.
 
     Attributes:
-        row: the row's number.
-        tokens: int64 `[G]`.
-        masked: bool `[G]`, the positions that were to be generated.
-        step, confidence, entropy: `[G]`, as in `Trace`.
-        steps: how many it took.
-        ends: where its blocks ended, as in `Trace.blocks`.
+        row: The number that the engine gave the row.
+        tokens: Int64 `[G]`: its tokens.
+        masked: Bool `[G]`: the positions that were to be generated.
+        step, confidence, entropy: Tensors `[G]`, as in `Trace`.
+        steps: The number of steps that it took.
+        ends: The positions where its blocks ended, as in `Trace.blocks`.
     """
 
     row: int
@@ -77,8 +79,8 @@ class Failed:
     """A row that cannot go on, such as one for which the denoiser gave NaN; it has left the engine.
 
     Attributes:
-        row: the row's number.
-        error: what happened.
+        row: The number that the engine gave the row.
+        error: The error that ended it.
     """
 
     row: int
@@ -96,14 +98,15 @@ class Trace:
     Positions count from the row's first masked one and go to the end of its last decoded block.
 
     Attributes:
-        step: int64 `[G]`, the row's step, from 0, that unmasked the position for good; -1 where it was given.
-            Positions of the same step were unmasked together.
-        confidence: float `[G]`, the probability of the token when it was unmasked; 0 where it was given. An empty
-            list where scores were not asked for.
-        entropy: float `[G]`, the entropy of the position's distribution then, in bits; likewise.
-        block_length: the length of the blocks; the longest there may be, where lengths were chosen.
-        planner: the planner's text.
-        blocks: for each row where its blocks end, the last one at G.
+        step: Int64 `[G]`: the step of the row, counted from 0, that unmasked the position for good; -1 where the token
+            was given. Positions with the same step were unmasked together.
+        confidence: Float `[G]`: the probability that the token had when it was unmasked; 0 where it was given. The list
+            is empty if scores were not asked for.
+        entropy: Float `[G]`: the entropy of the position's distribution at that step, in bits; 0 where the token was
+            given. The list is empty if scores were not asked for.
+        block_length: The length of the blocks; where lengths were chosen, the longest that there may be.
+        planner: The text of the planner.
+        blocks: For each row the positions where its blocks end, the last one being G.
     """
 
     step: list[Tensor]
@@ -119,14 +122,15 @@ class Generation:
     """The answers to a list of prompts, in its order; with several samples a prompt, those of one prompt together.
 
     Attributes:
-        tokens: for each row the generated tokens, int64 1-D on the host, up to the first end token or stop string;
-            for infilling the whole row.
-        text: the same as text; None where the denoiser has no tokenizer.
-        nfe: for each row the denoiser calls that it took, two a step under guidance.
-        written: for each row how many tokens were unmasked, those after the end token included.
-        useful: for each row how many of these stand before the end token or stop string.
-        trace: which step unmasked which position.
-        seed: the seed that tokens were drawn with, also where none was given.
+        tokens: For each row the generated tokens, an int64 1-D tensor on the host, up to the first end token or stop
+            string; after `dus.infill` the whole row.
+        text: The same as strings; None if the denoiser has no tokenizer.
+        nfe: For each row the number of denoiser calls that it took, which under guidance are two a step.
+        written: For each row the number of tokens that were unmasked, including those after the end token.
+        useful: For each row the number of unmasked tokens before the end token or stop string.
+        trace: The record of which step unmasked which position.
+        seed: The seed that tokens were sampled with, whether it was given or picked.
+        tokenizer: The tokenizer that reads the tokens; None if the denoiser has none.
     """
 
     tokens: list[Tensor]
@@ -136,6 +140,7 @@ class Generation:
     useful: list[int]
     trace: Trace
     seed: int
+    tokenizer: Any = field(default=None, compare=False)
 
     @property
     def tpf(self) -> list[float]:
@@ -157,6 +162,11 @@ class Generation:
             said = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
             lines.append(f"  {said}  ({calls} calls, {speed:.2f} tokens a call)")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from dus.decoding.colours import as_html
+
+        return as_html(self, _SHOWN)
 
 
 _SHOWN, _LONGEST = 4, 100

@@ -3,6 +3,9 @@
 Importing this room teaches transformers' `AutoConfig`, `AutoTokenizer` and `AutoModelForMaskedLM` the families.
 """
 
+from dus.denoisers.quiet import quiet_loading  # noqa: F401 - before transformers' models are imported
+
+# isort: split
 from dus.denoisers import a2d, fast_dllm, llada2, llada_moe, nemotron, sdar  # noqa: F401 - registers them
 from dus.denoisers.base import Denoiser, DenoiserAround, DenoiserError, KeyValueCache
 from dus.denoisers.columns import Layout

@@ -82,6 +82,25 @@ def take(x: Tensor, index: Tensor | tuple[Tensor, Tensor]) -> Tensor:
     return x[torch.arange(x.shape[0], device=x.device)[:, None], index]
 
 
+def predicting(
+    read: Tensor | tuple[Tensor, Tensor], shift: int, first: Tensor | None = None
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The columns whose rows inside a model predict the tokens at `read`; the first token is its own row's.
+
+    Args:
+        read: as for `take`.
+        shift: how many columns before a token its row stands.
+        first: int64 `[N, 1]`, each row's first column, where that is not 0.
+    """
+    if shift == 0:
+        return read
+    if isinstance(read, tuple):
+        rows, columns = read
+        return rows, (columns - shift).maximum(torch.zeros_like(columns) if first is None else first[rows, 0])
+    before = read - shift
+    return before.clamp_min(0) if first is None else before.maximum(first)
+
+
 def without_padding(
     fn: Callable[[Tensor], Tensor], canvas: Tensor, attention_mask: Tensor, read: Tensor | tuple[Tensor, Tensor]
 ) -> Tensor:

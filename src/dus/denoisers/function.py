@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from dus.denoisers.base import Denoiser, DenoiserError, KeyValueCache, Read
-from dus.denoisers.columns import take, without_padding
+from dus.denoisers.columns import first_real, predicting, take, without_padding
+from dus.denoisers.model import check_shift
 
 
 class FunctionDenoiser(Denoiser):
@@ -25,6 +26,7 @@ class FunctionDenoiser(Denoiser):
         tokenizer: Any = None,
         eos_token_ids: Iterable[int] = (),
         max_length: int | None = None,
+        shift: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
         if not 0 <= mask_token_id < vocab_size:
@@ -35,9 +37,11 @@ class FunctionDenoiser(Denoiser):
         self.tokenizer = tokenizer
         self.eos_token_ids = tuple(eos_token_ids)
         self.max_length = max_length
+        self.shift = check_shift(shift)
         self.device = torch.device(device)
         parameters = inspect.signature(getattr(fn, "forward", fn)).parameters.values()
         self._takes_mask = any(p.name == "attention_mask" or p.kind is p.VAR_KEYWORD for p in parameters)
+        self._takes_positions = any(p.name == "position_ids" for p in parameters)
 
     def logits(
         self,
@@ -54,13 +58,21 @@ class FunctionDenoiser(Denoiser):
         """
         if cache is not None:
             raise DenoiserError("A function takes no key and value cache; use cache='none'.")
-        if attention_mask is None or self._takes_mask:
-            return take(self._full(canvas, attention_mask), read)
+        if attention_mask is None:
+            return take(self._full(canvas), predicting(read, self.shift))
+        first = first_real(attention_mask)
+        read = predicting(read, self.shift, first)
+        if self._takes_mask and (self._takes_positions or not bool(first.any())):
+            return take(self._full(canvas, attention_mask.long(), first), read)
         return without_padding(self._full, canvas, attention_mask, read)
 
-    def _full(self, canvas: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def _full(self, canvas: Tensor, attention_mask: Tensor | None = None, first: Tensor | int = 0) -> Tensor:
         """Float `[N, L, V]`: the function's answer, checked."""
-        logits = self.fn(canvas, attention_mask=attention_mask) if self._takes_mask else self.fn(canvas)
+        told: dict[str, Tensor | None] = {"attention_mask": attention_mask} if self._takes_mask else {}
+        if self._takes_positions:
+            columns = torch.arange(canvas.shape[1], device=canvas.device)
+            told["position_ids"] = (columns - first).clamp_min(0).expand(canvas.shape)
+        logits = self.fn(canvas, **told)
         expected = (*canvas.shape, self.vocab_size)
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         if got != expected:
@@ -76,23 +88,27 @@ def from_callable(
     tokenizer: Any = None,
     eos_token_ids: Iterable[int] = (),
     max_length: int | None = None,
+    shift: int = 0,
     device: torch.device | str = "cpu",
 ) -> FunctionDenoiser:
     """Make a denoiser of a function.
 
     Args:
-        fn: takes the canvas, int64 `[N, L]`, and returns float logits `[N, L, V]`, row i for the token at i. If it
-            has a parameter `attention_mask`, it is passed `[N, L]`, zero at padding, or None; if it has none, it is
-            called on rows without their padding.
+        fn: takes the canvas, int64 `[N, L]`, and returns float logits `[N, L, V]`. A parameter `attention_mask` gets
+            int64 `[N, L]`, zero at padding, or None; a parameter `position_ids` int64 `[N, L]`, which count from a
+            row's first token on. A function without the first is called on rows without their padding, and so is one
+            without the second where padding comes first.
         mask_token_id: the id that stands for "not written yet".
         vocab_size: V.
         tokenizer: a transformers tokenizer, for prompts and answers in text.
         eos_token_ids: tokens that end a text.
         max_length: the longest canvas that `fn` can take; None is any.
+        shift: how many positions before a token the row stands that predicts it: 0, or 1 as in Dream, whose first
+            token is predicted by its own row.
         device: where `fn` wants its canvas.
 
     Raises:
-        DenoiserError: the mask token is not in the vocabulary.
+        DenoiserError: the mask token is not in the vocabulary, or `shift` is neither 0 nor 1.
     """
     return FunctionDenoiser(
         fn,
@@ -101,5 +117,6 @@ def from_callable(
         tokenizer=tokenizer,
         eos_token_ids=eos_token_ids,
         max_length=max_length,
+        shift=shift,
         device=device,
     )

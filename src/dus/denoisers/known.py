@@ -1,4 +1,4 @@
-"""Which families of checkpoints are known, and which are known not to work."""
+"""Which families of checkpoints are known, what they leave unsaid, and which are known not to work."""
 
 from __future__ import annotations
 
@@ -28,3 +28,21 @@ MASK_TOKEN_IDS = {
     "nemotron_labs_diffusion": 100,
 }
 """For checkpoints that do not name their mask token, by `model_type` of the configuration class."""
+
+SHIFTED = ("Dream", "Fast_dLLM_Qwen")
+"""The `model_type` of families whose row i predicts the token at i + 1, as in the published code."""
+
+SPLIT = ("llada2_moe",)
+"""The `model_type` of families whose published matrices are split while they load, which no quantizer allows for."""
+
+_NOISE = "its forward takes a noise level beside the tokens"
+_IMAGES = "it reads images, and only models of text alone are supported"
+UNSUPPORTED = {
+    "bd3lm": f"BD3LM: {_NOISE}",
+    "diffusion_gemma": "DiffusionGemma: it has no mask token, its canvas begins with random ones; transformers runs it",
+    "llava_llada": f"LLaDA-V: {_IMAGES}",
+    "mdlm": f"MDLM: {_NOISE}",
+    "mmada": f"MMaDA: {_IMAGES}",
+    "nemotron_labs_diffusion_vlm": f"Nemotron-Labs-Diffusion with images: {_IMAGES}",
+}
+"""The `model_type` of diffusion models that are known and cannot be decoded here, with the reason."""

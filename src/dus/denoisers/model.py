@@ -8,40 +8,45 @@ import torch
 from torch import Tensor, nn
 
 from dus.denoisers.base import Denoiser, DenoiserError, KeyValueCache, Read
-from dus.denoisers.columns import take, without_padding
-from dus.denoisers.known import MASK_TOKEN_IDS
+from dus.denoisers.columns import first_real, predicting, take, without_padding
+from dus.denoisers.known import MASK_TOKEN_IDS, SHIFTED
 
 # What ends a text or a turn, beside the end token that a checkpoint declares.
 END_TOKENS = ("<|endoftext|>", "<|eot_id|>", "<|im_end|>")
 
 
 class MaskedLM(Denoiser):
-    """Any transformers model whose logits row i predicts token i, as a `Denoiser`.
+    """Any transformers model whose logits row i predicts token i, or token i + 1, as a `Denoiser`.
 
     All its logits are computed, and those at `read` are kept. Rows with different padding go through the model
     one kind after the other, without it: not every model's code honours an attention mask, and positions would
     have to be shifted in a different way for each.
 
     Args:
-        model: a transformers model.
+        model: a transformers model, or a PEFT model around one, whose adapters stay where they are.
         tokenizer: its tokenizer, or None.
         mask_token_id: where neither the configuration nor the tokenizer names it.
+        shift: how many positions before a token the row stands that predicts it: 0, or 1 as in Dream. None is what the
+            model's class or its family says, else 0.
 
     Attributes:
-        model, tokenizer: as given.
+        model, tokenizer: as given; of a PEFT model the transformers model, with the adapters in its layers.
         mask_token_id, vocab_size: as in `Denoiser`.
         eos_token_ids: every token that ends a text or a turn, ascending.
         max_length: the longest canvas, in tokens; None if the configuration does not say.
-        shift: by how many positions a token's logits row precedes it inside the model; 1 for Dream, else 0.
+        shift: by how many positions a token's logits row precedes it inside the model; `logits` hides it.
 
     Raises:
-        DenoiserError: no mask token is known, or it is not in the vocabulary.
+        DenoiserError: no mask token is known, or it is not in the vocabulary; or a PEFT model adapts its input; or
+            `shift` is no such number.
     """
 
-    def __init__(self, model: Any, tokenizer: Any = None, *, mask_token_id: int | None = None) -> None:
-        self.model = model
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, mask_token_id: int | None = None, shift: int | None = None
+    ) -> None:
+        self.model = model = _inside(model)
         self.tokenizer = tokenizer
-        self.shift: int = getattr(model, "shift", 0)
+        self.shift = check_shift(_own_shift(model) if shift is None else shift)
         self.vocab_size: int = model.config.vocab_size
         self.max_length = _max_length(model)
         self.mask_token_id = _mask_token_id(model.config, tokenizer, mask_token_id)
@@ -49,8 +54,9 @@ class MaskedLM(Denoiser):
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]
-        """The device that canvases belong on."""
-        return self.model.device
+        """The device that canvases belong on: where the model has several, the one that its forward begins on."""
+        placed = getattr(getattr(self.model, "_hf_hook", None), "execution_device", None)
+        return self.model.device if placed is None else torch.device(placed)
 
     @property
     def body(self) -> nn.Module:
@@ -67,7 +73,7 @@ class MaskedLM(Denoiser):
 
         A layer's activations make room for the next one's. Here the logits of all positions come on top.
         """
-        return 0, length * (activation_width(self.model.config) + self.vocab_size) * self.dtype.itemsize
+        return 0, length * (activation_width(self.model) + self.vocab_size) * self.dtype.itemsize
 
     @torch.no_grad()
     def logits(
@@ -86,8 +92,9 @@ class MaskedLM(Denoiser):
         if cache is not None:
             raise DenoiserError(f"{type(self.model).__name__} takes no key and value cache; use cache='none'.")
         if attention_mask is not None:
-            return without_padding(self._full, canvas, attention_mask, read)
-        return take(self._full(canvas), read)
+            before = predicting(read, self.shift, first_real(attention_mask))
+            return without_padding(self._full, canvas, attention_mask, before)
+        return take(self._full(canvas), predicting(read, self.shift))
 
     def _full(self, canvas: Tensor) -> Tensor:
         """Float `[N, L, V]`: the model's own logits."""
@@ -97,10 +104,41 @@ class MaskedLM(Denoiser):
         return logits
 
 
-def activation_width(config: Any) -> int:
-    """Numbers that a transformer's layer holds for a token at its widest point, which is in its mlp."""
-    width: int = config.hidden_size
-    inner: int = getattr(config, "intermediate_size", None) or 4 * width
+def check_shift(shift: int) -> int:
+    """The shift, if it is one.
+
+    Raises:
+        DenoiserError: it is neither 0 nor 1.
+    """
+    if shift not in (0, 1):
+        raise DenoiserError(f"shift is {shift!r}: 0 where row i predicts token i, 1 where it predicts token i + 1.")
+    return int(shift)
+
+
+def _own_shift(model: Any) -> int:
+    told = getattr(model, "shift", None)
+    return int(model.config.model_type in SHIFTED) if told is None else told
+
+
+def _inside(model: Any) -> Any:
+    """The transformers model, out of a PEFT model around it."""
+    if not hasattr(model, "get_base_model"):
+        return model
+    if model.active_peft_config.is_prompt_learning:
+        kind = model.active_peft_config.peft_type.value
+        raise DenoiserError(f"{kind} adapts a model's input and not its layers, which is not supported: LoRA is.")
+    return model.get_base_model()
+
+
+def activation_width(model: Any) -> int:
+    """Numbers that a transformer's layer holds for a token at its widest point, which is in its mlp.
+
+    A configuration that names no `hidden_size` leaves it to the matrices, whose smaller side is at most that.
+    """
+    width: int | None = getattr(model.config, "hidden_size", None)
+    if width is None:
+        width = max((min(weight.shape) for weight in model.parameters() if weight.dim() == 2), default=0)
+    inner: int = getattr(model.config, "intermediate_size", None) or 4 * width
     return 5 * width + 4 * inner
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dus.denoisers import attention
 from dus.denoisers.base import DenoiserError, KeyValueCache, Read
-from dus.denoisers.columns import Layout, first_real, take
+from dus.denoisers.columns import Layout, first_real, predicting, take
 from dus.denoisers.model import MaskedLM, activation_width
 
 
@@ -23,8 +23,12 @@ class NativeLM(MaskedLM):
     stand behind the block that is decoded.
     """
 
-    def __init__(self, model: Any, tokenizer: Any = None, *, mask_token_id: int | None = None) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, mask_token_id: int | None = None, shift: int | None = None
+    ) -> None:
         super().__init__(model, tokenizer, mask_token_id=mask_token_id)
+        if shift not in (None, self.shift):
+            raise DenoiserError(f"shift={shift!r} is not {type(self.model).__name__}'s, which is {self.shift}.")
         self.block_length = getattr(model.config, "block_length", None)
         self._causal_context: bool = getattr(model, "causal_context", False)
 
@@ -36,14 +40,19 @@ class NativeLM(MaskedLM):
     @property
     def ragged(self) -> bool:  # type: ignore[override]
         """Whether the attention implementation can take other numbers of columns in one row than in the next."""
-        return self.model.config._attn_implementation in attention.RAGGED
+        return self.model.config._attn_implementation in attention.RAGGED and not self._split
+
+    @property
+    def _split(self) -> bool:
+        """Whether layers are on several devices, where what attention is told has to be moved from one to the next."""
+        return len(set(map(str, getattr(self.model, "hf_device_map", {}).values()))) > 1
 
     def row_bytes(self, length: int, *, cached: bool) -> tuple[int, int]:
         """As for any masked LM, but keys and values of all layers stay where they are cached, and few logits come."""
         config = self.model.config
         head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         states = 2 * config.num_hidden_layers * config.num_key_value_heads * head if cached else 0
-        return length * states * self.dtype.itemsize, length * activation_width(config) * self.dtype.itemsize
+        return length * states * self.dtype.itemsize, length * activation_width(self.model) * self.dtype.itemsize
 
     @torch.no_grad()
     def logits(
@@ -71,7 +80,11 @@ class NativeLM(MaskedLM):
             attention_mask=self._mask(attention_mask, positions),
             use_cache=False,
         ).last_hidden_state
-        return self.model.lm_head(take(hidden, self._predicting(read, first)))
+        return self._head(take(hidden.to(canvas.device), predicting(read, self.shift, first)))
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        """Logits of hidden rows, where these are; the head may have its own device."""
+        return self.model.lm_head(hidden).to(hidden.device)
 
     def _cached(self, canvas: Tensor, read: Read, cache: KeyValueCache) -> Tensor:
         """The logits where a cache says what is computed."""
@@ -89,10 +102,10 @@ class NativeLM(MaskedLM):
             use_cache=False,
             **({"ragged": attention.Ragged.of(layout, self.block_length, self._causal_context)} if ragged else {}),
         ).last_hidden_state
-        predicting = self._predicting(read, None)
+        before = predicting(read, self.shift)
         rows = torch.arange(len(canvas), device=canvas.device)[:, None]
-        where = predicting if isinstance(predicting, tuple) else (rows, torch.atleast_2d(predicting))
-        return self.model.lm_head(hidden.flatten(0, 1)[layout.find(*where)])
+        where = before if isinstance(before, tuple) else (rows, torch.atleast_2d(before))
+        return self._head(hidden.to(canvas.device).flatten(0, 1)[layout.find(*where)])
 
     def _check_attention(self, *, padded: bool) -> None:
         """Flex attention has masks of its own; flash attention cuts a mask of the whole width to what is computed."""
@@ -101,16 +114,6 @@ class NativeLM(MaskedLM):
             beside = " for prompts of different lengths" if "flash" in kind and padded else ""
             what = "cache" if self.block_length is None else "block-causal mask"
             raise DenoiserError(f"{kind} takes no {what}{beside}: load with attn_implementation='sdpa'.")
-
-    def _predicting(self, read: Read, first: Tensor | None) -> Read:
-        """The canvas columns whose hidden rows predict the tokens at `read`; the first token is its own row's."""
-        if self.shift == 0:
-            return read
-        if isinstance(read, tuple):
-            rows, columns = read
-            return rows, (columns - self.shift).maximum(torch.zeros_like(columns) if first is None else first[rows, 0])
-        before = read - self.shift
-        return before.clamp_min(0) if first is None else before.maximum(first)
 
     def _mask(self, attention_mask: Tensor | None, positions: Tensor) -> Tensor | None:
         """The mask of a forward over the whole canvas, in the form that the attention implementation takes.

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -18,11 +15,7 @@ from dus.evaluation.cells import Cell, SweepError
 from dus.evaluation.engine import Answered, Shard
 from dus.evaluation.tasks import Unit
 from dus.writing.files import write
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+from dus.writing.locks import LockedError, alone
 
 COUNTS = ("nfe", "useful", "written", "distance", "pairs", "isolated", "unmasked")
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
@@ -34,12 +27,12 @@ class Outcome:
     """What came of a cell.
 
     Attributes:
-        cell: the cell.
-        unit: of the scores.
-        samples: for each prompt, in the order of the questions, its `index`, the `prompt`, what is right (`answer`;
-            None where the questions do not say), the `text`, its `score`, and the counts of `engine.Answer`.
-        seconds: of decoding, for each shard; shards may have been decoded side by side.
-        chat: whether prompts stood in the chat template; None where nobody noted that.
+        cell: The cell that was answered.
+        unit: The unit of the scores.
+        samples: For each prompt, in the order of the questions, its `index`, the `prompt`, what is right (`answer`;
+            None if the questions do not say), the `text`, its `score`, and the counts of `engine.Answer`.
+        seconds: The seconds that decoding took, for each shard; shards may have been decoded side by side.
+        chat: Whether prompts stood in the chat template; None if that was not noted.
     """
 
     cell: Cell
@@ -53,7 +46,7 @@ class Store:
     """The folder of a sweep. Files appear when they are whole, so that whatever is there can be relied on.
 
     Args:
-        folder: made when the first thing is written.
+        folder: The folder, which is made when the first thing is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,11 +57,11 @@ class Store:
         """Note what is about to happen.
 
         Args:
-            model: what answers; a folder holds the answers of one model.
-            session: the circumstances.
+            model: The facts about the model that answers; a folder holds the answers of one model.
+            session: The circumstances of the run.
 
         Raises:
-            SweepError: where the folder holds another model's answers, or nobody knows whose.
+            SweepError: The folder holds answers of another model, or of an unknown one.
         """
         record: dict[str, Any] = {"model": model, "sessions": []}
         recorded = (self.folder / "record.json").exists()
@@ -91,33 +84,19 @@ class Store:
         """Keep other processes from sweeping into the folder, until this one is done, or killed.
 
         Raises:
-            SweepError: another process does so; the message names it.
+            SweepError: Another process does so; the message names it.
         """
-        if fcntl is None:
-            yield
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise SweepError(
-                    f"{self.folder} is being filled by {file.read() or 'another process'}: wait for it, or name "
-                    "another folder"
-                ) from None
-            except OSError as error:  # some file systems of networks have no locks
-                warnings.warn(f"{self.folder} cannot be locked ({error}): start no other sweep there", stacklevel=3)
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()}")
-            file.flush()
-            yield
+        try:
+            with alone(self.folder):
+                yield
+        except LockedError as error:
+            raise SweepError(str(error)) from None
 
     def record(self) -> dict[str, Any]:
         """`model`, and `sessions`: for each start of the sweep its circumstances.
 
         Raises:
-            SweepError: where there is no record, or a damaged one.
+            SweepError: There is no record, or a damaged one.
         """
         path = self.folder / "record.json"
         try:
@@ -141,9 +120,9 @@ class Store:
         """Write a shard.
 
         Args:
-            shard, answered: what was asked, and what came of it.
-            scores: of the texts.
-            answers: what is right.
+            shard, answered: The prompts, and their answers.
+            scores: The scores of the answers.
+            answers: The right answers.
         """
         found = zip(shard.indices, shard.prompts, answers, scores, answered.answers, strict=True)
         samples = [
@@ -177,7 +156,7 @@ class Store:
         """A finished cell.
 
         Raises:
-            SweepError: where its file is damaged.
+            SweepError: Its file is damaged.
         """
         return _read_cell(self._cell(cell))
 
@@ -185,7 +164,7 @@ class Store:
         """All finished cells, in no particular order.
 
         Raises:
-            SweepError: where a file is damaged.
+            SweepError: A file is damaged.
         """
         for path in sorted(self.cells.glob("*.jsonl")):
             yield _read_cell(path)

@@ -96,6 +96,31 @@ class BlockState:
         """The state of some rows: int64 indices or a bool mask over `[N]`."""
         return replace(self, **{name: value[rows] for name, value in vars(self).items()})
 
+    def wide(self, width: int) -> BlockState:
+        """The same state in blocks of at least a width; what is added is beyond every row's length."""
+        from torch.nn.functional import pad
+
+        more = width - self.masked.shape[1]
+        if more <= 0:
+            return self
+        wide = {name: pad(value, (0, more)) for name, value in vars(self).items() if value.dim() == 2}
+        return replace(self, **wide | {"unmasked_at": pad(self.unmasked_at, (0, more), value=-1)})
+
+    def tall(self, count: int) -> BlockState:
+        """The same state and so many rows more, of zeros, to be `put`."""
+        from torch.nn.functional import pad
+
+        if count == 0:
+            return self
+        tall = {name: pad(value, (0, 0) * (value.dim() - 1) + (0, count)) for name, value in vars(self).items()}
+        return replace(self, **tall)
+
+    def put(self, at: Tensor, other: BlockState) -> BlockState:
+        """The state with the rows `at`, int64, replaced by those of another state."""
+        return replace(
+            self, **{name: value.index_copy(0, at, getattr(other, name)) for name, value in vars(self).items()}
+        )
+
     def at(self, step: Tensor) -> BlockState:
         """The same state at other steps, int64 `[N]`."""
         return replace(self, step=step)
@@ -130,7 +155,7 @@ class BlockState:
             unmasked_at=unmasked_at,
             confidence_then=then,
             step=self.step + 1,
-            changed=self.changed.new_zeros(len(self.changed)) if edited is None else edited.sum(dim=1),
+            changed=self.changed if edited is None else edited.sum(dim=1),
             extra=self.extra + ~self.masked.any(dim=1),
             divergence_then=self.divergence_then if divergence is None else divergence,
         )

@@ -1,1 +1,4 @@
-"""An OpenAI-compatible server and a live page over the engine."""
+"""Answers for many: an OpenAI-compatible server with a live page, batches of prompts, and both on a Ray cluster.
+
+Everything here is a client of `dus.decoding.Engine`; `dus serve` and `dus batch` are the commands.
+"""

@@ -174,5 +174,14 @@ def test_every_argument_of_load_and_of_decoding_is_one_here():
     names = {field.name for field in fields(Arguments)}
     here = {"planner", "stop", "scores"}  # stop strings are a task's
     assert {field.name for field in fields(Settings) if field.init} - here <= names
-    loading = set(inspect.signature(load).parameters) - {"path_or_hub_id", "model_kwargs", "adapter"}
+    loading = set(inspect.signature(load).parameters) - {"path_or_hub_id", "model_kwargs", "adapter", "pack"}
     assert loading <= names
+
+
+def test_an_argument_without_effect_is_told_of(caplog):
+    given = {"top_p": 0.5, "top_k": 3, "defer_tokens": "4"}
+    Arguments.read(given).settings({"temperature": 1.0, "do_sample": True})
+    assert [record.message.split()[0] for record in caplog.records] == ["defer_tokens"]
+    Arguments.read(given).settings({"until": ["a"]})
+    Arguments.read({"planner": "confidence"}).settings({"until": ["a"], "top_p": 0.5})
+    assert {record.message.split()[0] for record in caplog.records} == {"defer_tokens", "top_p", "top_k"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dus.lab.analysis.pieces import pieces
+from dus.decoding.colours import pieces
 from dus.lab.analysis.traced import Answer, Traced
 from dus.planners import BlockState, Planner, Prediction, Wrapper, parse
 
@@ -41,16 +41,17 @@ def traced(
         planners: their texts.
         block_lengths: neighbouring positions that are decoded together.
         name: of the model, for tables.
-        decoding: further arguments of `dus.generate`; the seed is 0 unless given.
+        decoding: further arguments of `dus.generate`; the seed of drawn tokens is 0 unless given.
 
     Raises:
         GenerationError, PlannerError: as `dus.generate`.
     """
     from dus.decoding import generate
 
+    drawn = {"seed": 0} if decoding.get("temperature") else {}
     for block_length in block_lengths:
         for planner in map(parse, planners):
-            settings = {"seed": 0, **decoding, "block_length": block_length}
+            settings = {**drawn, **decoding, "block_length": block_length}
             generation = generate(model, prompts, planner=planner, **settings)
             answers = _answers(generation, texts, getattr(model, "tokenizer", None))
             answers[0] = replace(answers[0], entropies=observed(model, prompts[:1], planner=planner, **settings))

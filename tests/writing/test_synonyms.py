@@ -8,7 +8,7 @@ from lm_eval.utils import simple_parse_args_string
 import dus
 from dus.evaluation.harness.arguments import Arguments
 from dus.evaluation.harness.reading import HarnessError
-from dus.evaluation.synonyms import NAMES, PLANNERS, meant
+from dus.writing.synonyms import NAMES, PLANNERS, meant
 
 
 def test_what_is_named_exists():

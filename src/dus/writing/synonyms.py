@@ -25,14 +25,18 @@ NAMES = {
     **dict.fromkeys(("is_check_greedy",), "check_greedy"),
     **dict.fromkeys(("until", "stop_sequences", "stop_strings"), "stop"),
     **dict.fromkeys(("load_in_8bit", "quantization"), "quantize"),
+    **dict.fromkeys(("prompt", "input_ids", "inputs", "messages"), "prompts"),
+    **dict.fromkeys(("num_return_sequences", "num_samples"), "samples"),
+    **dict.fromkeys(("do_sample",), "temperature"),
 }
+"""For names of other programs those of the same thing here."""
 PLANNERS = {
     **dict.fromkeys(("steps", "diffusion_steps", "num_steps", "num_inference_steps"), "confidence(steps=8)"),
     **dict.fromkeys(("remasking", "alg", "algorithm", "sampler", "scheduler", "strategy"), "confidence"),
     **dict.fromkeys(("threshold", "confidence_threshold"), "cb(tau=0.9)"),
     **dict.fromkeys(("factor",), "factor"),
 }
-"""What is said by a planner here, and one that says it."""
+"""For what a planner says here, one that says it."""
 
 
 def meant(name: str, known: dict[str, str] | None = None) -> str:

@@ -1,0 +1,108 @@
+"""`dus batch`: files of prompts, answered into a folder; a run that was killed goes on."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dus.cli import InputError, options
+
+
+def batch(
+    context: typer.Context,
+    prompts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN…",
+            show_default=False,
+            help="Files of prompts, .jsonl or .parquet, or folders or globs of them; a row has question, prompt, text "
+            "or chat messages, and perhaps an id.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the answers; a run that was stopped goes on there.")],
+    planner: Annotated[str, typer.Option(help="Which positions are written when; `dus planners` lists them.")] = "dus",
+    model: options.Model = None,
+    max_new_tokens: options.MaxNewTokens = 256,
+    block_length: options.Blocks = 32,
+    temperature: options.Temperature = 0.0,
+    top_p: options.TopP = None,
+    top_k: options.TopK = None,
+    seed: options.Seed = None,
+    cfg_scale: options.CfgScale = 0.0,
+    cache: options.Cache = "auto",
+    stop: options.Stop = None,
+    suppress_tokens: options.SuppressTokens = None,
+    defer_tokens: options.DeferTokens = None,
+    eos: options.Eos = "stop",
+    chat: options.Chat = None,
+    samples: Annotated[int, typer.Option(min=1, help="Answers a prompt.")] = 1,
+    rows: Annotated[int, typer.Option(min=1, help="Answers that are decoded together.")] = 64,
+    shard_size: Annotated[int, typer.Option(min=1, help="Prompts of one file of answers.")] = 256,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: a cluster, on this machine unless RAY_ADDRESS is set.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Of the ray engine.", min=1, show_default="all there is room for")
+    ] = None,
+    num_gpus: Annotated[
+        float | None, typer.Option(help="GPUs of each worker.", min=0, show_default="1 where there are any")
+    ] = None,
+    dtype: options.Dtype = "auto",
+    device: options.Device = "auto",
+    quantize: options.Quantize = None,
+    compile: options.Compile = False,
+    revision: options.Revision = None,
+    trust_remote_code: options.TrustRemoteCode = False,
+    mask_token_id: options.MaskTokenId = None,
+) -> None:
+    """Answer every prompt of some files.
+
+    The answers are in OUT/part-00000.jsonl and so on, in the order of the prompts, each with the prompt's id (its
+    number where it has none). A prompt that cannot be decoded has an error there in place of its answers, and the exit
+    code is 1. Given again, the same command does what is left.
+    """
+    if engine != "ray" and (engine != "local" or workers is not None or num_gpus is not None):
+        raise InputError("--engine is local, or ray, which takes --workers and --num-gpus")
+    from dus.cli import answering
+    from dus.cli.answering import here, seed_of, written
+    from dus.cli.loading import asked, identity_of
+    from dus.decoding import Settings
+    from dus.decoding.arguments import warn_of_idle
+    from dus.serving.shards import Shards
+    from dus.serving.source import Shard, files_of, scan
+    from dus.writing.locks import alone
+
+    store = Shards(out)
+    decoding = {"planner": planner, **options.decoding(context), "seed": seed_of(seed, store)}
+    settings = Settings(**decoding)  # what is wrong with it is said before anything is read
+    warn_of_idle(settings, seed=seed, samples=samples)
+    shards, digest = scan(files_of(prompts), shard_size)
+    loading = asked(context)
+    identity = identity_of(model, loading, here=True)
+    how = {"samples": samples, "chat": chat, "shard_size": shard_size}
+    how |= {name: value for name, value in decoding.items() if name not in ("planner", "scores")}
+    with alone(out):
+        store.begin({"model": identity, "prompts": digest, "planner": str(settings.rule), **how})
+        left = [shard for shard in shards if not store.whole(shard.number)]
+        make = partial(
+            answering.made,
+            model,
+            {**loading, "dtype": identity["dtype"]},
+            decoding,
+            rows=rows,
+            samples=samples,
+            chat=chat,
+        )
+        if engine == "ray":
+            from dus.serving.ray_data import answered
+
+            found = answered(left, make, workers, num_gpus)
+        else:
+            found = here(left, Shard.read, store, make)
+        wrong = written(found, store, shards, left)
+    if wrong:
+        typer.echo(f"{wrong} prompts could not be decoded: their lines in {out} have an error", err=True)
+        raise typer.Exit(1)
