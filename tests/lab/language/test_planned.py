@@ -48,7 +48,7 @@ def test_left_to_right_samples_the_model_itself(model, joint):
 
 
 def test_losses_are_those_of_the_law_that_is_drawn(model, joint, monkeypatch):
-    """One call draws all from their marginals, which loses the total correlation; left to right loses nothing."""
+    """One call draws all tokens from their marginals and loses what they say of each other; left to right, nothing."""
     monkeypatch.setattr(planned, "PLANNERS", ("left-to-right", "eb(gamma=99)"))
     exact = joint(CONTEXT, 2)
     found = [written(model, CONTEXT, 2, 500, seed) for seed in range(150)]

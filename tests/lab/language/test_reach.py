@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dus.lab.language.judges import JudgeError, load_judge, unpermuted
-from dus.lab.language.particles import Context, divergence, joined, passed
-from dus.lab.language.reach import Plan, reach
+from dus.lab.language.particles import Context, Passed, divergence, joined, passed
+from dus.lab.language.reach import Plan, _gains, reach
 
 
 def test_particles_give_the_conditionals_of_the_joint(model, joint):
@@ -35,6 +35,22 @@ def test_information_is_that_of_the_joint(model, joint):
         information = float(divergence(pair.flatten(), independent.flatten()))
         assert found.information[spacing - 1].corrected == pytest.approx(information, abs=0.12)
         assert found.information[spacing - 1].crossed == pytest.approx(information, abs=0.12)
+
+
+def test_without_dependence_the_crossed_value_is_zero_on_average():
+    """The others are not: few particles differ from one another."""
+    generator = torch.Generator().manual_seed(0)
+
+    def halves():
+        one, two = (torch.rand(1, 50, generator=generator).double().pow(4) + 1e-3 for _ in range(2))
+        sets = [Passed(x / x.sum(), *[torch.zeros(1)] * 5) for x in (one, two)]
+        both = Passed((sets[0].means + sets[1].means) / 2, *[torch.zeros(1)] * 5)
+        return sets[0], sets[1], both
+
+    values = torch.stack([_gains(halves(), halves())[:, 0] for _ in range(2000)])
+    whole, half, crossed = values.mean(0).tolist()
+    assert half > whole > 0.3
+    assert abs(crossed) < 0.05
 
 
 def test_queries_and_keys_come_back_from_llama_cpp_s_order():

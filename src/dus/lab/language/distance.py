@@ -35,7 +35,8 @@ def section(found: Sequence[Reach], plan: Plan) -> str:
     smallest = min(each.size for each in found)
     return f"""Nats, means over {len(found)} contexts with 95 % intervals;
 {plan.particles} particles, {plan.draws} draws.
-The corrected value is twice that of all particles less that of half of them; the crossed one is rather too small.
+The corrected value is twice that of all particles less that of half of them; the crossed one, which curves are fitted
+to, is 0 on average where there is no dependence.
 
 ## Mutual information of two tokens
 
@@ -52,17 +53,17 @@ The smallest effective number of particles of any group was {smallest:.1f}.
 
 
 def _table(found: Mapping[int, Sequence[Estimate]]) -> str:
-    names = ("corrected", "whole", "half", "crossed")
+    names = ("crossed", "corrected", "whole", "half")
     rows = [
         (spacing, *(shown([getattr(each, name) for each in several]) for name in names))
         for spacing, several in found.items()
     ]
-    return markdown(("spacing", "corrected", "all particles", "half of them", "crossed"), rows)
+    return markdown(("spacing", "crossed", "corrected", "all particles", "half of them"), rows)
 
 
 def _decay(found: Sequence[Reach]) -> str:
     """Both fits, and the means of near and far spacings that an exponential would have to join."""
-    values = np.array([[each.corrected for each in context.information] for context in found])
+    values = np.array([[each.crossed for each in context.information] for context in found])
     try:
         exponential, power = fits(range(1, values.shape[1] + 1), values)
     except TheoryError as error:

@@ -8,9 +8,10 @@ Of the continuations of a context c under a causal model, with X_0 the token aft
 
 Both are averages over tokens that the model draws. The distributions are averages over particles (`particles.passed`);
 an average over few of them makes the divergence too large, by about a constant over their number, so each is computed
-from all particles and from halves, and the corrected value is twice the one less the other. Beside it stands the
-crossed value, the mean over one half of the logarithms of the other: what is averaged there does not fit its own
-noise, so that it is rather too small.
+from all particles and from halves, and the corrected value is twice the one less the other. That is not enough where
+few of the particles agree on a token, and beside it stands the crossed value, the mean over one half of the logarithms
+of the other half, less those of equally many particles without the known token. Logarithms of averages are too small,
+but both are so alike: where a token says nothing of a later one, the crossed value is 0 on average.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Plan:
 def reach(model: PreTrainedModel, tokens: Tensor, plan: Plan, generator: Generator) -> Reach:
     """What is measured after one context, int64 [L]."""
     context = Context(model, tokens)
-    base = _halves(context, {}, plan.longest + 1, 2 * plan.particles, generator)
+    base = _halves(context, {}, plan.longest + 1, plan.particles, generator)
     paths = base[2].tokens[torch.randperm(len(base[2].tokens), generator=generator)[: plan.draws]]
     informations = []
     correlations: dict[int, list[list[float]]] = {spacing: [] for spacing in plan.spacings}
@@ -113,8 +114,9 @@ def _gains(given: tuple[Passed, Passed, Passed], base: tuple[Passed, Passed, Pas
     """[3, T]: KL(given || base) at each position as an `Estimate` has it: from all, from halves, and crossed."""
     length = len(given[2].means)
     one, two, whole = (divergence(g.means, b.means[:length]) for g, b in zip(given, base, strict=True))
-    logarithm = [g.means.log() - base[2].means[:length].log() for g in given[:2]]
-    crossed = (given[0].means * logarithm[1] + given[1].means * logarithm[0]).sum(-1) / 2
+    without = sum(half.means[:length].log() for half in base[:2]) / 2
+    pairs = ((given[0], given[1]), (given[1], given[0]))
+    crossed = torch.stack([(mean.means * (other.means.log() - without)).sum(-1) for mean, other in pairs]).mean(0)
     return torch.stack([whole, (one + two) / 2, crossed])
 
 
