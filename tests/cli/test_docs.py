@@ -85,6 +85,14 @@ def test_the_python_on_the_first_page_runs(capsys):
     assert capsys.readouterr().out.count("#### 12") == 2
 
 
+def test_the_python_on_other_engines_runs(capsys):
+    blocks = re.findall(r"```python\n(.+?)```", (ROOT / "docs/other-engines.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "other-engines.md", "exec"), {"__name__": "other-engines"})
+    assert "What is 2 + 3?" in capsys.readouterr().out
+
+
 def rows_of(page, begin):
     """The cells of the table whose head begins with `begin`, without backticks."""
     table = (ROOT / page).read_text(encoding="utf-8").split(f"| {begin} |")[1].split("\n\n")[0]
