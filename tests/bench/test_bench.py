@@ -125,10 +125,14 @@ def test_the_floor_makes_the_same_calls(model, cache):
 def test_a_scaled_shape_keeps_its_proportions():
     config = random_model("llada-8b", 1 / 16, dtype=torch.float32, device="meta").model.config
     full = SHAPES["llada-8b"]
-    assert config.hidden_size * 16 == full["d_model"]
-    assert config.num_hidden_layers * 16 == full["n_layers"]
-    assert config.intermediate_size * 16 == full["mlp_hidden_size"]
-    assert config.vocab_size * 16 == full["vocab_size"]
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"):
+        assert getattr(config, name) * 16 == full[name]
+    config, full = (
+        random_model("llada2-mini", 1 / 8, dtype=torch.float32, device="meta").model.config,
+        SHAPES["llada2-mini"],
+    )
+    for name in ("hidden_size", "num_attention_heads", "num_experts", "moe_intermediate_size", "vocab_size"):
+        assert getattr(config, name) * 8 == full[name]
 
 
 @pytest.mark.parametrize(("shape", "scale", "named"), [("llama", 1.0, "llada-8b"), ("llada-8b", 0.0, "above 0")])

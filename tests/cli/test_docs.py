@@ -85,12 +85,19 @@ def test_the_python_on_the_first_page_runs(capsys):
     assert capsys.readouterr().out.count("#### 12") == 2
 
 
-def test_the_python_on_other_engines_runs(capsys):
-    blocks = re.findall(r"```python\n(.+?)```", (ROOT / "docs/other-engines.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
-        exec(compile(block, "other-engines.md", "exec"), {"__name__": "other-engines"})
-    assert "What is 2 + 3?" in capsys.readouterr().out
+@pytest.mark.parametrize("page", ["writing-a-planner.md", "engine.md", "other-engines.md"])
+def test_the_python_on_a_page_runs(page):
+    from dus.planners import registry
+
+    known, names = dict(registry._names), {"__name__": "page"}
+    blocks = re.findall(r"```python\n(.+?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    try:
+        for block in blocks:
+            exec(compile(block, page, "exec"), names)
+    finally:
+        registry._names.clear()
+        registry._names.update(known)
 
 
 def rows_of(page, begin):

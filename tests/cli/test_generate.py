@@ -117,12 +117,22 @@ def test_a_conversation_that_ends_with_the_assistants_turn_is_continued(good, ch
     [["--defer-tokens", "5"], ["--top-p", "0.5"], ["--top-k", "3"], ["--samples", "2"], ["--seed", "1"]],
     ids=" ".join,
 )
-def test_an_option_without_effect_is_told_of_in_a_line(dus, checkpoint, idle):
-    code, _, err = dus("generate", "hello", "--model", checkpoint, *SHORT, *idle)
+def test_an_option_without_effect_is_told_of_in_a_line(dus, checkpoint, prompts, tmp_path, idle):
+    for number, command in enumerate((["generate", "hello"], ["generate", prompts], ["batch", prompts])):
+        out = [] if number == 0 else ["--out", tmp_path / f"{number}"]
+        code, _, err = dus(*command, *out, "--model", checkpoint, *SHORT, *idle)
+        assert code == 0
+        (line,) = [line for line in err.splitlines() if line.startswith("dus: ")]
+        assert "at temperature 0" in line or line.startswith("dus: defer_tokens has no effect under dus, ")
+        assert "above 0" in line or "confidence(like=dus)" in line
+
+
+def test_a_blank_in_a_prompt_points_to_infill(dus, checkpoint):
+    code, _, err = dus("generate", "5 + 7 = [MASK]", "--model", checkpoint, *SHORT)
     assert code == 0
-    (line,) = [line for line in err.splitlines() if line.startswith("dus: ")]
-    assert "at temperature 0" in line or line.startswith("dus: defer_tokens has no effect under dus, ")
-    assert "above 0" in line or "confidence(like=dus)" in line
+    assert err.startswith(
+        "dus: prompt 0 holds [MASK], which generate reads as letters: to have it filled in, use infill\n"
+    )
 
 
 def test_progress_bar_counts_every_prompt_once(checkpoint):

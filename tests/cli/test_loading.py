@@ -20,8 +20,10 @@ COMMANDS = {
     "theory long": [],
     "theory order": [],
     "theory blocks": [],
+    "batch": ["OUT/prompts.jsonl", "--out", "OUT/answers"],
+    "serve": ["PLAIN", "--port", "0"],
 }
-GIVEN = ["--model", "PLAIN", "--dtype", "float32", "--revision", "v2", "--trust-remote-code", "--mask-token-id", "1"]
+GIVEN = ["--dtype", "float32", "--revision", "v2", "--trust-remote-code", "--mask-token-id", "1"]
 
 
 class Loaded(Exception):
@@ -38,7 +40,9 @@ def test_what_is_said_of_loading_reaches_it(dus, checkpoint, tmp_path, monkeypat
 
     monkeypatch.setattr("dus.denoisers.load", load)
     monkeypatch.setattr("dus.denoisers.files.checkpoint_folder", lambda name, *args, **given: Path(name))
-    arguments = [*command.split(), *COMMANDS[command], *GIVEN]
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "hello"}\n')
+    named = [] if command == "serve" else ["--model", "PLAIN"]  # which takes it as an argument
+    arguments = [*command.split(), *COMMANDS[command], *named, *GIVEN]
     with pytest.raises(Loaded):
         dus(*(argument.replace("OUT", str(tmp_path)).replace("PLAIN", checkpoint) for argument in arguments))
     ((name, given),) = asked

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from dus.cli import demo
 from dus.cli.colours import coloured, legend, step_style
 from dus.decoding.colours import block_steps, pieces
+from dus.evaluation.accuracy import Accuracy
 from dus.planners import parse, registered
 
 from .conftest import byte_tokenizer
@@ -89,7 +91,26 @@ def test_demo(good, checkpoint):
     assert len(re.findall(r"DUS +\d+% +\d+% to \d+%", out)) == 3
     names = ("3 held-out problems of each kind", "self-confidence", "confidence bound", "token by token", "speed-up")
     assert all(name in out for name in names)
-    assert len(re.findall("^(?:DUS|self|conf|token).* (?:wrong|right)  ", out, re.M)) == 3 * 4
+    assert len(re.findall("^(?:DUS|self|entropy|conf|disc|token).* (?:wrong|right)  ", out, re.M)) == 3 * 6
+
+
+@pytest.mark.parametrize(
+    ("shares", "calls", "parts"),
+    [
+        ((0.9, 0.5, 0.8, 0.7, 0.6), (5, 5, 6, 7, 8), ["DUS (90% right at 5.0 calls) solves most", "No other planner"]),
+        ((0.5, 0.6, 0.8, 0.9, 0.7), (5, 5, 4, 4, 3), ["discounted", "beaten by the", "10% less than"]),
+        ((0.5, 0.5, 0.4, 0.4, 0.4), (5, 5, 5, 5, 5), ["solves as much as self-confidence"]),
+    ],
+)
+def test_the_last_lines_of_the_demo_say_what_the_table_shows(shares, calls, parts):
+    names = [name for name in demo.PLANNERS if name != TOKEN_BY_TOKEN]
+    kind = {
+        name: demo.Result([], Accuracy(round(share * 100), 100), nfe, 1.0, 1.0)
+        for name, share, nfe in zip(names, shares, calls, strict=True)
+    }
+    kind[TOKEN_BY_TOKEN] = demo.Result([], Accuracy(95, 100), 40, 1.0, 1.0)
+    said = "\n".join(demo.in_words([kind, kind]))
+    assert all(part in said for part in parts), said
 
 
 def test_pieces_add_up_and_wait_for_whole_characters():

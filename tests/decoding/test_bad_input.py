@@ -43,6 +43,10 @@ SETTINGS = [
     ({"stop": "a"}, "stop strings need a tokenizer"),
     ({"stop": 5}, "stop is 5, .*a string or a list of strings"),
     ({"stop": ["a", 5]}, r"stop is \['a', 5\], .*a string or a list of strings"),
+    ({"defer_tokens": [False]}, r"defer_tokens is \(False,\), .*list of token ids"),
+    ({"max_new_tokens": True}, "max_new_tokens is True, .*whole number"),
+    ({"temperature": True}, "temperature is True, .*number"),
+    ({"samples": True}, "samples is True, .*whole number"),
     ({"scores": "no"}, "scores is 'no', .*True or False"),
     ({"progress": "bar"}, "progress is 'bar', .*True, False or a function"),
     ({"max_new_tokens": 10**18}, "max_new_tokens is 1000000000000000000, .*between 0 and 1e9"),
@@ -85,7 +89,7 @@ PROMPTS = [
     (IDS, torch.tensor([[True, False]]), "torch.bool: token ids are a 1-D integer tensor"),
     (IDS, torch.tensor([[2, 9]]), "prompt 0 holds token ids outside the vocabulary, 0 to 8"),
     (IDS, [torch.tensor([2]), torch.tensor([-1])], "prompt 1 holds token ids outside the vocabulary"),
-    (IDS, [2, 3], r"prompt 0 .*token ids are a 1-D integer tensor"),
+    (IDS, [2.0, 3.0], r"prompt 0 .*token ids are a 1-D integer tensor"),
     (IDS, None, "prompts are a string, .*not a NoneType"),
     (IDS, 7, "prompts are a string, .*not an? int"),
     (CHAT, HELLO[0], "prompts are a string, .*not a dict"),
@@ -173,8 +177,9 @@ def test_any_iterable_of_prompts_will_do():
         assert dus.generate(TEXT, prompts, max_new_tokens=4).text == expected.text
     rows = [TEXT.tokenizer(text)["input_ids"] for text in texts]
     assert dus.generate(TEXT, rows, max_new_tokens=4).text == expected.text
-    array = torch.tensor(rows[0])[None].numpy()
-    assert dus.generate(TEXT, array, max_new_tokens=4).text == expected.text[:1]
+    array = torch.tensor(rows[0]).numpy()
+    for one in (array[None], array, rows[0], tuple(rows[0]), torch.tensor(rows[0])):
+        assert dus.generate(TEXT, one, max_new_tokens=4).text == expected.text[:1]
 
 
 def test_a_model_without_a_tokenizer_gives_no_text():

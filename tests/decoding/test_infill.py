@@ -139,6 +139,22 @@ def test_what_a_tokenizer_adds_stands_around_the_text_and_not_in_it():
     assert dus.infill(model, "<|end|>[MASK]").tokens[0].tolist()[:2] != [1, 1]
 
 
+def test_what_stands_behind_a_blank_is_no_beginning_of_a_text():
+    pieces = ["<|mdm_mask|>", "<|end|>", "▁", *"abcdefgh"]
+    tokenizer = Tokenizer(models.BPE(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="first", split=False)
+    model = hashed(3, vocab_size=len(pieces))
+    model.tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokenizer, mask_token=pieces[0], eos_token=pieces[1])
+    for text in ("ab[MASK]cd", "[MASK] cd[MASK]e", "ab [MASK]e f"):
+        given = text.split("[MASK]")
+        got = dus.infill(model, text, suppress_tokens=[2])
+        filled = got.text[0]
+        assert all(len(filled) == len("?".join(given)) and part in filled for part in given)
+        assert filled.startswith(given[0])
+        assert filled.endswith(given[-1])
+
+
 def words(*pieces):
     """A tokenizer of given pieces, whose letters are those of GPT-2: a space before a word is part of it."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

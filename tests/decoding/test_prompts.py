@@ -106,7 +106,7 @@ def test_a_mask_that_fits_no_row_is_refused(ids, mask, message):
 
 def test_a_mask_goes_with_ids_and_one_pad_token_may_be_meant():
     model = reading(pad="<|end|>")
-    with pytest.raises(GenerationError, match="prompt 0 is no token ids, which attention_mask goes with"):
+    with pytest.raises(GenerationError, match="attention_mask goes with token ids, and prompt 0 is a text"):
         dus.generate(model, "ab", attention_mask=[[1]])
     assert to_rows(model, [[5, 1]])[0].tolist() == [5, 1]
     assert to_rows(model, [[5, 1, 1]], attention_mask=[[1, 1, 1]])[0].tolist() == [5, 1, 1]

@@ -14,6 +14,7 @@ from dus.denoisers.packed import PackedLinear
 
 from .conftest import TINY
 from .test_families import tiny
+from .test_load import add_tokenizer
 
 CANVAS, READ = torch.arange(20).view(2, 10), torch.arange(10)
 PUBLISHED = {
@@ -206,3 +207,15 @@ def test_a_folder_with_a_model_and_an_adapter(folder, adapter):
     where, _ = adapter
     (folder / "adapter_config.json").write_bytes((where / "adapter_config.json").read_bytes())
     assert "holds a whole model and an adapter" in complaint(folder)
+
+
+def test_the_adapters_tokenizer_comes_first_and_has_to_fit(folder, adapter):
+    where, _ = adapter
+    add_tokenizer(folder, eos_token="<eos>")
+    assert load(where, device="cpu").tokenizer.pad_token is None
+    add_tokenizer(where, eos_token="<eos>", pad_token="<pad>")
+    assert load(where, device="cpu").tokenizer.pad_token == "<pad>"
+    tokenizer = load(where, device="cpu").tokenizer
+    tokenizer.add_tokens([f"<new{i}>" for i in range(60)])
+    tokenizer.save_pretrained(where)
+    assert "adapters that add tokens are not supported" in complaint(where)

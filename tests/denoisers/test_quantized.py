@@ -8,7 +8,10 @@ import torch
 
 import dus
 from dus.denoisers import DenoiserError, LladaForMaskedLM, load, quantized
+from dus.denoisers.known import FAMILIES
 from dus.denoisers.quantized import weight_bytes
+
+from .test_families import tiny
 
 
 def rounded(weight):
@@ -60,6 +63,16 @@ def test_the_bundled_model_writes_mostly_the_same_tokens(bundled, cache):
     plain, eight = (dus.generate(model, prompts, **asked) for model in bundled.values())
     same = [(one == other).float().mean() for one, other in zip(plain.tokens, eight.tokens, strict=True)]
     assert float(torch.stack(same).mean()) > 0.9
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_takes_eight_bits(family, tmp_path):
+    tiny(family).save_pretrained(tmp_path)
+    plain, eight = (load(tmp_path, dtype="float32", device="cpu", quantize=name) for name in (None, "int8"))
+    canvas, read = torch.arange(24).view(2, 12), torch.arange(12)
+    ours, theirs = (model.logits(canvas, read=read) for model in (eight, plain))
+    assert 1e-5 < float((ours - theirs).norm() / theirs.norm()) < 0.1
+    assert weight_bytes(eight.model) < weight_bytes(plain.model)
 
 
 def test_what_is_refused(folder, monkeypatch):

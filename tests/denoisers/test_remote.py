@@ -5,9 +5,12 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
-from dus.denoisers import DenoiserError, MaskedLM, load
+from dus.denoisers import DenoiserError, MaskedLM, NativeLM, load
 from dus.denoisers.known import UNSUPPORTED
+
+from .test_families import tiny
 
 CODE = """
 import torch
@@ -103,3 +106,19 @@ def test_code_for_another_transformers_says_so_in_a_sentence(theirs, line, said,
 def test_models_that_are_known_not_to_work_are_refused_by_name(theirs, model_type):
     path = theirs(CODE.replace("SEEN", FULL), model_type=model_type)
     assert complaint(path).startswith(f"Models of the model_type {model_type!r} are not supported: ")
+
+
+@pytest.mark.parametrize("auto", [AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM])
+@pytest.mark.parametrize("family", ["llada", "llada2_moe", "Dream", "sdar", "Fast_dLLM_Qwen"])
+def test_authors_code_of_every_family_stays_loadable_beside_ours(family, auto, tmp_path):
+    tiny(family).save_pretrained(tmp_path)
+    (tmp_path / "theirs.py").write_text(CODE.replace("SEEN", FULL).replace('"theirs"', repr(family)))
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "theirs.TheirConfig", auto.__name__: "theirs.TheirModel"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    theirs = auto.from_pretrained(tmp_path, trust_remote_code=True)
+    assert type(theirs).__name__ == "TheirModel"
+    assert type(theirs.config).__name__ == "TheirConfig"
+    assert type(load(tmp_path, device="cpu", trust_remote_code=True)) is NativeLM
+    ours = AutoModelForMaskedLM.from_pretrained(tmp_path, trust_remote_code=False)
+    assert type(ours).__module__.startswith("dus.denoisers")

@@ -17,9 +17,9 @@ ADD = "Write a Python function add_3(x) that adds 3 to x."
 
 
 @contextmanager
-def running(model, limits=None, *, narrow=False, **settings):
+def running(model, limits=None, *, narrow=False, name="tiny", **settings):
     """A server of a model on a free port of this machine; `.url` is its address; `narrow` makes its buffers small."""
-    server = Server(model, "tiny", limits or Limits(), **settings)
+    server = Server(model, name, limits or Limits(), **settings)
     with bound("127.0.0.1", 0) as listener:
         if narrow:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

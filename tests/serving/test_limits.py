@@ -2,6 +2,7 @@
 
 import json
 import random
+import socket
 
 import httpx2 as httpx
 import openai
@@ -10,7 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dus.cli.app import app as commands
+from dus.cli import main
 from dus.serving.requests import Limits
 
 from .running import SUM, chat, client, running
@@ -147,8 +148,27 @@ def test_nothing_that_the_document_allows_breaks_the_server(server):
     check()
 
 
-def test_the_command_says_what_it_can():
-    import typer
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1"),
+        (["--replicas", "2"], "or ray, which takes --replicas"),
+        (["--engine", "ray", "--replicas", "2", "--autoscaling", "max_replicas=2"], "leave one out"),
+        (["--engine", "ray", "--autoscaling", "max_replicas=many"], "takes names and numbers"),
+        (["--api-key", ""], "printable ASCII"),
+        (["--planner", "duss"], "did you mean 'dus'"),
+        (["--cache", "all"], "known are auto, none"),
+        (["no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_the_command_refuses_in_a_sentence(options, said, capsys):
+    assert main(["serve", "--port", "0", *options]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
 
-    command = typer.main.get_command(commands).commands["serve"]
-    assert {"host", "port", "rows", "line", "timeout", "api_key"} <= {parameter.name for parameter in command.params}
+
+def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["serve", "no/such/folder", "--port", str(taken.getsockname()[1])]) == 2
+    assert "--port 0 takes a free one" in capsys.readouterr().err

@@ -48,7 +48,6 @@ def test_chunks_add_up_to_the_answer_and_none_is_taken_back(of_bytes, data):
     while end < len(tokens) and not answers.stopped(tokens[:end], masked[:end]):
         new, some = said.block(BlockDone(0, tokens[:end], masked[:end]))
         heard, told = heard + new, told + some.tolist()
-        assert not new.endswith("\ufffd")
         end += size
     answer = answer_of(answers, decoded(tokens[:end]), len(tokens))
     new, some = said.end(answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from statistics import fmean
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dus.bench.machine import peak_memory
+from dus.bench.products import Products
 from dus.bench.textbook import textbook
 from dus.bench.timing import Watched, WatchedPlanner, now, side_by_side
 from dus.decoding import Generation, GenerationError, generate
@@ -65,7 +66,7 @@ class Bench:
 
     Args:
         model: a checkpoint.
-        setting: what to generate.
+        setting: what to generate; a block-causal model has its own block length.
 
     Raises:
         GenerationError: the canvas does not fit the model's context.
@@ -78,6 +79,8 @@ class Bench:
                 f"{setting.prompt} and {setting.new} tokens are more than the model's context of {most}"
             )
         self.model, self.setting = model, setting
+        if model.block_length is not None:
+            self.setting = replace(setting, block_length=model.block_length)
         drawn = torch.Generator().manual_seed(0)
         self.prompts = list(torch.randint(2, model.vocab_size, (setting.batch, setting.prompt), generator=drawn))
 
@@ -95,15 +98,19 @@ class Bench:
             `setting`, and `lines`: for each way its `name`, the `seconds` of a generation (median) and of the very
             `first` one, `tokens_per_second`, `agreement` (the share of its tokens that equal those of the first line),
             `weights` (bytes), `memory` (bytes, at its peak, on top of those); and for cache modes `nfe` (mean of the
-            rows), `tpf`, `first_block` (seconds), `over_floor` (seconds over those of the bare forwards), and the
+            rows), `tpf`, `first_block` (seconds), `over_floor` (seconds over those of the bare forwards),
+            `over_products` (those over the products with weights in them; 0 where compiled code hides these), and the
             shares `denoiser`, `planner` and `rest` of the time of one watched run.
         """
         ways = self.ways(caches, with_textbook=with_textbook, variants=variants)
         insides = {way.name: self._inside(way) for way in ways if way.cache is not None}
-        floors: dict[str, Callable[[], Any]] = {f"floor of {name}": insides[name].pop("replay") for name in insides}
-        seconds = side_by_side({way.name: partial(self._generate, way) for way in ways} | floors, self.setting.repeats)
+        bare: dict[str, Callable[[], Any]] = {f"floor of {name}": insides[name].pop("replay") for name in insides}
+        bare |= {f"products of {name}": insides[name].pop("products") for name in insides}
+        seconds = side_by_side({way.name: partial(self._generate, way) for way in ways} | bare, self.setting.repeats)
         for name, inside in insides.items():
-            inside["over_floor"] = seconds[name] / seconds[f"floor of {name}"]
+            floor, products = seconds[f"floor of {name}"], seconds[f"products of {name}"]
+            inside["over_floor"] = seconds[name] / floor
+            inside["over_products"] = floor / products if inside.pop("multiplies") else 0.0
         lines = [self._line(way, ways[0], seconds[way.name]) | insides.get(way.name, {}) for way in ways]
         return {"setting": asdict(self.setting), "lines": lines}
 
@@ -121,8 +128,11 @@ class Bench:
         """All ways, each run once.
 
         Raises:
-            GenerationError: with the textbook loop under a planner that takes tokens back, which the loop does not.
+            GenerationError: with the textbook loop under a planner that takes tokens back, which the loop does not, or
+                with a block-causal model, whose canvas the loop does not cut.
         """
+        if with_textbook and self.model.block_length is not None:
+            raise GenerationError("the textbook loop sees the whole canvas, this model whole blocks: --no-textbook")
         if with_textbook and parse(self.setting.planner).revises:
             raise GenerationError(
                 f"{self.setting.planner} takes tokens back, the textbook loop does not: --no-textbook"
@@ -184,6 +194,9 @@ class Bench:
             len(watched.calls),
         )
         denoiser, planning = sum(watched.seconds) / total, planner.seconds / total
+        products = Products()
+        with products.watching(way.model.model):
+            self.generation(str(way.cache), model=way.model)
         return {
             "nfe": nfe,
             "tpf": self.setting.new / nfe,
@@ -192,4 +205,6 @@ class Bench:
             "planner": planning,
             "rest": 1 - denoiser - planning,
             "replay": watched.replay,
+            "products": products.replay,
+            "multiplies": len({module for module, _ in products.made}) > 1,
         }

@@ -13,7 +13,8 @@ from dus.bench.seconds import table as split_table
 from dus.writing.tables import markdown
 
 NOTES = """*faster*: over the first line. *first block*: seconds until it is written. *over floor*: over the same
-denoiser calls with nothing around them. *denoiser*, *planner*, *rest*: shares of the time of one run that is watched;
+denoiser calls with nothing around them. *over products*: those over their products with weights, with nothing between
+these (attention's own are left out). *denoiser*, *planner*, *rest*: shares of the time of one run that is watched;
 the scores that a planner reads are of the rest, and those of a trace are left out (`scores=False`). *memory*: at the
 peak of a run, on top of the weights. *agrees*: tokens equal to the first line's; behind prompts of random tokens every
 token is a near tie, so that this says little about quality."""
@@ -108,14 +109,27 @@ def _table(lines: Sequence[dict[str, Any]]) -> str:
     """A line a way; what a run did once, and weights of different sizes, where there are forms of the model."""
     first, forms = lines[0]["seconds"], len({line["weights"] for line in lines}) > 1
     compiled = _compiled(lines)
-    heads = ["", "seconds", "tokens/s", "faster", "calls", "first block", "over floor", "denoiser", "planner", "rest"]
+    heads = [
+        "",
+        "seconds",
+        "tokens/s",
+        "faster",
+        "calls",
+        "first block",
+        "over floor",
+        "over products",
+        "denoiser",
+        "planner",
+        "rest",
+    ]
     heads += ["first run"] * compiled + ["weights (MB)"] * forms + ["memory (MB)", "agrees"]
     rows = []
     for line in lines:
         timed = [f"{line['seconds']:.3f}", f"{line['tokens_per_second']:.0f}", f"{first / line['seconds']:.2f}×"]
-        inside = [""] * 6
+        inside = [""] * 7
         if "nfe" in line:
             inside = [f"{line['nfe']:g}", f"{line['first_block']:.3f}", f"{line['over_floor']:.3f}"]
+            inside += [f"{line['over_products']:.2f}" if line["over_products"] else ""]
             inside += [f"{line[share]:.1%}" for share in ("denoiser", "planner", "rest")]
         sizes = [f"{line['first']:.1f}"] * compiled + [_megabytes(line["weights"])] * forms
         rows.append(

@@ -88,6 +88,7 @@ def into_file(out: Path, context: typer.Context, prompts: list[Prompt], decoding
     """
     from dus.cli.loading import asked, identity_of
     from dus.decoding import Settings
+    from dus.decoding.arguments import warn_of_idle
     from dus.serving.shards import Shards, lines_of
     from dus.serving.source import Asked
     from dus.writing.locks import alone
@@ -97,6 +98,7 @@ def into_file(out: Path, context: typer.Context, prompts: list[Prompt], decoding
     store = Shards(out.with_name(f"{out.name}.parts"))
     decoding = {**decoding, "seed": seed_of(given["seed"], store)}
     settings = Settings(**decoding)
+    warn_of_idle(settings, seed=given["seed"], samples=given["samples"])
     rows = [Asked(number, {"line": prompt.line}, prompt.content) for number, prompt in enumerate(prompts)]
     shards = _shards(rows, str(prompts[0].file))
     digest = hashlib.sha256(as_json([(row.place, row.content) for row in rows]).encode()).hexdigest()[:16]

@@ -66,10 +66,14 @@ def batch(
     """
     if engine != "ray" and (engine != "local" or workers is not None or num_gpus is not None):
         raise InputError("--engine is local, or ray, which takes --workers and --num-gpus")
+    from dus.serving.memory import keep_memory_low
+
+    keep_memory_low()
     from dus.cli import answering
     from dus.cli.answering import here, seed_of, written
     from dus.cli.loading import asked, identity_of
     from dus.decoding import Settings
+    from dus.decoding.arguments import warn_of_idle
     from dus.serving.shards import Shards
     from dus.serving.source import Shard, files_of, scan
     from dus.writing.locks import alone
@@ -77,6 +81,7 @@ def batch(
     store = Shards(out)
     decoding = {"planner": planner, **options.decoding(context), "seed": seed_of(seed, store)}
     settings = Settings(**decoding)  # what is wrong with it is said before anything is read
+    warn_of_idle(settings, seed=seed, samples=samples)
     shards, digest = scan(files_of(prompts), shard_size)
     loading = asked(context)
     identity = identity_of(model, loading, here=True)

@@ -28,16 +28,21 @@ USUAL = {"batch": 1, "prompt": 256, "new": 256, "block": 32}
 def bench(
     *,
     model: Model = None,
-    shape: Annotated[str | None, typer.Option(help="Time a random model of this shape instead: llada-8b.")] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Time a random model of this shape instead: llada-8b, llada2-mini, …")
+    ] = None,
     scale: Annotated[float, typer.Option(help="Width, depth, mlp and vocabulary of the shape times this.")] = 1.0,
-    planner: Annotated[str, typer.Option(help="Text of a planner.")] = "dus",
+    planner: Annotated[
+        list[str] | None, typer.Option(help="Text of a planner; may be repeated.", show_default="dus")
+    ] = None,
     cache: Annotated[
         list[str] | None, typer.Option(help="Cache modes, separated by commas; may be repeated.", show_default="all")
     ] = None,
     quantize: Annotated[str | None, typer.Option(help="Time the quantized model too: int8.")] = None,
     compile: Annotated[bool, typer.Option("--compile", help="Time the compiled model too.")] = False,
     textbook: Annotated[
-        bool | None, typer.Option(help="Time the textbook loop too.", show_default="without --growth")
+        bool | None,
+        typer.Option(help="Time the textbook loop too.", show_default="full attention, no --growth"),
     ] = None,
     batch: Annotated[str | None, typer.Option(help="Rows generated together, as 1,8,32.", show_default="1")] = None,
     prompt: Annotated[str | None, typer.Option(help="Tokens of each prompt.", show_default="256")] = None,
@@ -94,16 +99,19 @@ def bench(
     denoiser, variants = _forms(partial(_model, model, shape, scale, dtype, device, others), quantize, compile)
     how = {
         "caches": caches or CACHES,
-        "with_textbook": not growing if textbook is None else textbook,
+        "with_textbook": not growing and denoiser.block_length is None if textbook is None else textbook,
         "variants": variants,
     }
-    asked = {"planner": planner, "repeats": repeats}
+    planners = planner or ["dus"]
+    if len(planners) > 1 and (growing or split or requests):
+        raise InputError("--growth, --split and --requests take one --planner")
+    asked = {"planner": planners[0], "repeats": repeats}
     if requests:
         found = _requests(denoiser, sizes, asked, requests, (caches or ["block"])[0])
     elif split:
         found = _split(denoiser, sizes, asked, (caches or CACHES)[-1])
     else:
-        found = _measured(denoiser, sizes, growing, asked, how)
+        found = _measured(denoiser, sizes, growing, [{**asked, "planner": each} for each in planners], how)
     text = _kept(found, out, page)
     typer.echo(json.dumps(found) if as_json else text)
 
@@ -165,16 +173,18 @@ def _forms(load: Callable[..., NativeLM], quantize: str | None, compile: bool) -
 
 
 def _measured(
-    model: NativeLM, sizes: dict[str, list[int]], growing: list[str], asked: dict[str, Any], how: dict[str, Any]
+    model: NativeLM, sizes: dict[str, list[int]], growing: list[str], asked: list[dict[str, Any]], how: dict[str, Any]
 ) -> dict[str, Any]:
-    """`machine`, `setting`, and `growth` or `runs`."""
+    """`machine`, `setting`, and `growth` or `runs`, of each planner's `asked`."""
     from dus.bench.growth import AXES, grow, values_for
     from dus.bench.machine import machine
     from dus.bench.measure import Bench, Setting
 
     fields = [AXES[name][0] for name in sizes]
     choices = [[USUAL[name]] if name in growing or not values else values for name, values in sizes.items()]
-    settings = [Setting(**(asked | dict(zip(fields, values, strict=True)))) for values in product(*choices)]
+    settings = [
+        Setting(**(each | dict(zip(fields, values, strict=True)))) for values in product(*choices) for each in asked
+    ]
     found: dict[str, Any] = {"machine": machine(model), "setting": asdict(settings[0])}
     if not growing:
         return found | {"runs": [Bench(model, setting).run(**how) for setting in settings]}

@@ -1,10 +1,11 @@
-"""`dus demo`: held-out problems under four planners, watched, counted and timed."""
+"""`dus demo`: held-out problems under six planners, watched, counted and timed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,7 +25,9 @@ PAUSE = 0.15
 PLANNERS = {
     "dus": "DUS",
     "confidence(like=dus)": "self-confidence",
+    "eb(gamma=1)": "entropy bound",
     "cb(tau=0.9)": "confidence bound",
+    "deb": "discounted bound",
     "confidence(per_step=1)": "token by token",
 }
 
@@ -51,11 +54,12 @@ def demo(
     trust_remote_code: options.TrustRemoteCode = False,
     mask_token_id: options.MaskTokenId = None,
 ) -> None:
-    """Solve held-out problems of three kinds under four planners.
+    """Solve held-out problems of three kinds under six planners.
 
-    The planners are DUS, self-confidence at the same number of calls, a confidence bound, and token by token; the
-    kinds are word problems of one operation and of two or three, and requests for lists and forms. One of each is
-    watched live under DUS, then all are counted in a table, and a few requests are shown with their answers.
+    The planners are DUS, self-confidence at the same number of calls, the entropy bound, the confidence bound, the
+    entropy bound discounted by distance (`deb`), and token by token; the kinds are word problems of one operation and
+    of two or three, and requests for lists and forms. One of each is watched live under DUS, then all are counted in a
+    table, a few requests are shown with their answers, and the last lines say what the table shows.
     """
     from rich.console import Console
 
@@ -81,6 +85,9 @@ def demo(
                 results[-1][planner] = _solve(denoiser, kind, planner, decoding)
     _show_table(console, asked, results, block_length)
     _show_answers(console, asked[-1], results[-1])
+    console.print()
+    for sentence in in_words(results):
+        console.print(sentence)
 
 
 def _watch(console: Console, model: MaskedLM, question: str, decoding: dict[str, Any]) -> None:
@@ -150,3 +157,40 @@ def _show_answers(console: Console, kind: HeldOut, results: dict[str, Result]) -
             text = result.texts[index]
             mark = ("right  ", "bold green") if kind.score(index, text) == 1 else ("wrong  ", "bold red")
             console.print(Text.assemble(f"{PLANNERS[planner]:<17}", mark, " / ".join(text.strip().splitlines())))
+
+
+def in_words(results: list[dict[str, Result]]) -> Iterator[str]:
+    """What the table shows, a sentence at a time; shares and calls are means over the kinds.
+
+    Args:
+        results: for each kind those of each planner.
+    """
+    share = {planner: fmean(kind[planner].accuracy.share for kind in results) for planner in results[0]}
+    calls = {planner: fmean(kind[planner].nfe for kind in results) for planner in results[0]}
+
+    def at(planner: str) -> str:
+        return f"{PLANNERS[planner]} ({share[planner]:.0%} right at {calls[planner]:.1f} calls)"
+
+    slow = "confidence(per_step=1)"
+    fast = [planner for planner in share if planner != slow]
+    best = max(fast, key=lambda planner: (share[planner], -calls[planner]))
+    factor = calls[slow] / calls[best]
+    yield f"Over the three kinds the {at(best)} solves most; {at(slow)} makes {factor:.1f} times its calls."
+    beaten = [
+        other
+        for other in fast
+        if share[other] >= share["dus"]
+        and calls[other] <= calls["dus"]
+        and (share[other], calls[other]) != (share["dus"], calls["dus"])
+    ]
+    if beaten:
+        yield f"Here {at('dus')} is beaten by the {' and by the '.join(map(at, beaten))}."
+    else:
+        yield f"No other planner solves as much as {at('dus')} in as few calls."
+    gap = share["dus"] - share["confidence(like=dus)"]
+    ahead = "more" if gap > 0 else "less"
+    yield (
+        f"At equal calls DUS solves {abs(gap):.0%} {ahead} than self-confidence."
+        if gap
+        else ("At equal calls DUS solves as much as self-confidence.")
+    )

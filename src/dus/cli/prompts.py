@@ -63,8 +63,8 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
         GenerationError: naming the line; where prompts are too long, the line of the longest one.
     """
     from dus.decoding import GenerationError
+    from dus.decoding.canvas import check_fit
     from dus.decoding.prompts import to_rows as tokenize
-    from dus.decoding.rows import check_fit
 
     rows: list[Tensor] = []
     for prompt in prompts:

@@ -31,7 +31,7 @@ def schedule(
     A row for each step, a column for each position. Planners that decide by what the model predicts have none. In
     JSON, positions count from 0.
     """
-    from dus.decoding.schedule import positions_by_step
+    from dus.decoding.generate import positions_by_step
     from dus.planners import parse
 
     rule = parse(planner)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +15,14 @@ import typer
 from dus.cli import InputError, options
 
 if TYPE_CHECKING:
-    from dus.denoisers import MaskedLM
+    from dus.denoisers import Denoiser
     from dus.serving.app import Server
+    from dus.serving.metrics import Metrics
+    from dus.serving.requests import Limits
+    from dus.serving.service import Line
 
-Rows = Annotated[int, typer.Option(min=1, help="Rows that are decoded together.")]
-Line = Annotated[int, typer.Option(min=0, help="Rows that may wait; more are refused (429).")]
+Places = Annotated[int, typer.Option(min=1, help="Rows that are decoded together.")]
+Waiting = Annotated[int, typer.Option(min=0, help="Rows that may wait; more are refused (429).")]
 
 
 def serve(
@@ -31,8 +37,8 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    rows: Rows = 32,
-    line: Line = 256,
+    rows: Places = 32,
+    line: Waiting = 256,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 300.0,
     max_body: Annotated[int, typer.Option(min=1, help="Bytes of a request.")] = 1 << 20,
     max_length: Annotated[
@@ -47,6 +53,20 @@ def serve(
     ] = None,
     allow_origin: Annotated[
         list[str] | None, typer.Option(help="A web page's origin that may ask; may be repeated.", show_default=False)
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: replicas on a cluster, on this machine unless RAY_ADDRESS is set.")
+    ] = "local",
+    replicas: Annotated[int | None, typer.Option(min=1, help="Of the ray engine.", show_default="1")] = None,
+    autoscaling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=N,…",
+            help="In place of --replicas: Ray Serve's settings, such as min_replicas=1,max_replicas=4.",
+        ),
+    ] = None,
+    num_gpus: Annotated[
+        float | None, typer.Option(help="GPUs of each replica.", min=0, show_default="1 where there are any")
     ] = None,
     dtype: options.Dtype = "auto",
     device: options.Device = "auto",
@@ -64,16 +84,54 @@ def serve(
         raise InputError(f"dus serve needs {missing[0]}: pip install 'dus[serve]'")
     if api_key is not None and not (api_key and api_key.isascii() and api_key.isprintable()):
         raise InputError("--api-key has to be printable ASCII, and not empty")
-    from dus.cli.loading import load_asked
+    ray_only = (replicas, autoscaling, num_gpus)
+    if engine != "ray" and (engine != "local" or any(each is not None for each in ray_only)):
+        raise InputError("--engine is local, or ray, which takes --replicas or --autoscaling, and --num-gpus")
+    if replicas is not None and autoscaling is not None:
+        raise InputError("--replicas and --autoscaling both say how many: leave one out")
+    from dus.serving.memory import keep_memory_low
+
+    keep_memory_low()
     from dus.serving.http import Uvicorn, bound
 
     try:
         listener = bound(host, port)  # before the model is loaded, which takes longer
     except OSError as error:
         raise InputError(f"cannot listen on {host}, port {port}: {error.strerror}; --port 0 takes a free one") from None
-    with listener:
-        server = server_of(context, load_asked(context))
+    with listener, _served(context) as server:
         Uvicorn(server, listener, lambda address: typer.echo(f"{server.desk.name} at {address}")).serve_until_told()
+
+
+@contextmanager
+def _served(context: typer.Context) -> Iterator[Server]:
+    """The server that a command's options ask for."""
+    from dus.cli.loading import asked, load_asked, load_model
+
+    given = context.params
+    if given["engine"] == "local":
+        yield server_of(context, load_asked(context))
+        return
+    from dus.serving.ray_serve import deployed
+
+    load = partial(load_model, given["model"], **asked(context))
+    scale = _numbers(given["autoscaling"])
+    size = {"replicas": given["replicas"] or 1, "autoscaling": scale, "num_gpus": given["num_gpus"]}
+    with deployed(load, limits_of(context), given["cache"], **size) as (model, line):
+        yield server_of(context, model, line)
+
+
+def _numbers(text: str | None) -> dict[str, float] | None:
+    """Settings in a text such as `min_replicas=1,max_replicas=4`."""
+    found: dict[str, float] = {}
+    for part in (text or "").split(",") if text is not None else ():
+        name, _, value = part.partition("=")
+        try:
+            found[name.strip()] = float(value) if "." in value else int(value)
+        except ValueError:
+            raise InputError(
+                f"--autoscaling takes names and numbers, as in min_replicas=1,max_replicas=4, not {text!r}"
+            ) from None
+    return found or None
 
 
 def name_of(model: str | None) -> str:
@@ -83,13 +141,12 @@ def name_of(model: str | None) -> str:
     return Path(model).resolve().name if os.path.isdir(model) else model
 
 
-def server_of(context: typer.Context, model: MaskedLM) -> Server:
-    """The server that a command's options ask for."""
-    from dus.serving.app import Server
+def limits_of(context: typer.Context) -> Limits:
+    """What a server takes, by a command's options."""
     from dus.serving.requests import Limits
 
     given = context.params
-    limits = Limits(
+    return Limits(
         rows=given["rows"],
         line=given["line"],
         seconds=given["timeout"],
@@ -97,12 +154,20 @@ def server_of(context: typer.Context, model: MaskedLM) -> Server:
         length=given["max_length"],
         max_tokens=given["max_new_tokens"],
     )
+
+
+def server_of(context: typer.Context, model: Denoiser, line: Callable[[Limits, Metrics], Line] | None = None) -> Server:
+    """The server of a model, by a command's options; `line` as `Server` takes it."""
+    from dus.serving.app import Server
+
+    given = context.params
     return Server(
         model,
         name_of(given["model"]),
-        limits,
+        limits_of(context),
         cache=given["cache"],
         key=given["api_key"],
         origins=tuple(given["allow_origin"] or ()),
         defaults={"planner": given["planner"], "block_length": given["block_length"]},
+        line=line,
     )

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dus.cli.theory_language import language
+from dus.cli.theory_english import filled, judged
+from dus.cli.theory_language import language, written
 from dus.cli.theory_model import blocks, gap, long, order
 
 theory = typer.Typer(help="What a schedule loses, on known sources and on trained denoisers.", no_args_is_help=True)
@@ -52,5 +53,5 @@ def best(
             typer.echo(f"  {number + 1:>2}  {line}")
 
 
-for measured in (gap, long, order, blocks, language):
+for measured in (gap, long, order, blocks, language, written, filled, judged):
     theory.command()(measured)

@@ -40,6 +40,9 @@ def train(
     check: Annotated[
         bool, typer.Option("--check", help="A minute of a small model; exit code 1 if it learns nothing.")
     ] = False,
+    family: Annotated[
+        str | None, typer.Option(help="With --check: of which family, by its model_type.", show_default="llada")
+    ] = None,
 ) -> None:
     """Train a small masked diffusion model on generated problems; OUT/model is then what `dus.load` takes.
 
@@ -52,9 +55,11 @@ def train(
 
     if check:
         with tempfile.TemporaryDirectory() as folder:
-            learned, report = checking.check((out or Path(folder)) / "check", seed or 0)
+            learned, report = checking.check((out or Path(folder)) / "check", seed or 0, family or "llada")
         typer.echo(f"{'learned' if learned else 'learned nothing'}: {report}")
         raise typer.Exit(0 if learned else 1)
+    if family is not None:
+        raise typer.BadParameter("it goes with --check; a run is of a --size", param_hint="--family")
     if out is None:
         raise typer.BadParameter("name the folder of the run", param_hint="--out")
     tasks = None if task is None else task.split(",")

@@ -105,7 +105,7 @@ def tokenizer_of(model: Denoiser) -> Any:
     """The denoiser's tokenizer.
 
     Raises:
-        GenerationError: it has none.
+        GenerationError: It has none.
     """
     if model.tokenizer is None:
         raise GenerationError("the model has no tokenizer: give token ids, an integer tensor [N, L]")

@@ -48,27 +48,31 @@ def to_blanks(model: Denoiser, text: Any) -> Blanks:
     if not before:
         raise GenerationError(f"there is nothing to fill in: write {BLANK} (or {own}) for each token that is wanted")
     row: list[int] = []
-    for part in before:
-        row += [*_before_blank(tokenizer, part), model.mask_token_id]
-    row += _ids(tokenizer, last)
+    for number, part in enumerate(before):
+        row += [*_before_blank(tokenizer, part, own if number else ""), model.mask_token_id]
+    row += _ids(tokenizer, last, own)
     first, end = _around(tokenizer, "".join([*before, last]) or "a")
     first = first if row[: len(first)] != first else []
     end = end if row[len(row) - len(end) :] != end else []
     return Blanks(torch.tensor([*first, *row, *end]), len(first), len(end))
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
-    return ids
+def _ids(tokenizer: Any, text: str, behind: str = "") -> list[int]:
+    """The tokens of a text; of one that stands behind a mask, which for some tokenizers is no beginning of a word."""
+    ids: list[int] = tokenizer(behind + text, add_special_tokens=False)["input_ids"] if text else []
+    if not (text and behind):
+        return ids
+    mask: list[int] = tokenizer(behind, add_special_tokens=False)["input_ids"]
+    return ids[1:] if len(mask) == 1 and ids[:1] == mask else _ids(tokenizer, text)
 
 
-def _before_blank(tokenizer: Any, part: str) -> list[int]:
-    """The tokens of what stands before a blank."""
-    plain = _ids(tokenizer, part)
+def _before_blank(tokenizer: Any, part: str, behind: str) -> list[int]:
+    """The tokens of what stands before a blank, and behind another one or nothing."""
+    plain = _ids(tokenizer, part, behind)
     if not part[-1:].isspace():
         return plain
     said = tokenizer.decode(plain)
-    to_number, to_word = (_ids(tokenizer, part + letter)[:-1] for letter in "1a")
+    to_number, to_word = (_ids(tokenizer, part + letter, behind)[:-1] for letter in "1a")
     if to_number != plain and tokenizer.decode(to_number) == said:
         return to_number
     if tokenizer.decode(to_word) != said:

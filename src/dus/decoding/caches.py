@@ -23,9 +23,9 @@ class KeyValuePool(Cache):
     The pool is allocated when a forward first fills it, for as many lines and columns as the engine's canvas has.
 
     Attributes:
-        lines, width: the size of the canvas.
-        keys, values: for each layer `[lines, heads, width, D]`.
-        used: for each layer the keys and values of the first lines, those of the layout.
+        lines, width: The size of the canvas.
+        keys, values: For each layer a tensor `[lines, heads, width, D]`.
+        used: For each layer the keys and values of the first lines, which are those of the layout.
     """
 
     def __init__(self, lines: int, width: int) -> None:
@@ -92,15 +92,15 @@ class View:
     """What a cache mode decides by, for N lines, on the host. Numbers are canvas columns, int64 `[N, 1]`.
 
     Attributes:
-        column: int64 `[W]`, the columns 0, 1, ….
-        start, stop: the block that is decoded; `start` is the first column that it needs, which under shifted logits
+        column: Int64 `[W]`: the columns 0, 1, and so on.
+        start, stop: The block that is decoded. `start` is the first column that it needs, which under shifted logits
             is one before the block.
-        previous: the first column that the line's block before needed, or `start` where there was none.
-        end: how many columns the line has.
-        opening: bool `[N, 1]`, whether this is the first step of the block.
-        stale: bool `[N, W]`, tokens that changed since their column was last computed; under `touched` alone.
-        read: bool `[N, W]`, columns whose hidden rows are read; likewise.
-        masked: bool `[N, W]`, the masks of the block; likewise.
+        previous: The first column that the line's block before needed, or `start` if there was none.
+        end: The number of columns that the line has.
+        opening: Bool `[N, 1]`: whether this is the first step of the block.
+        stale: Bool `[N, W]`: the tokens that changed since their column was last computed; kept under `touched` only.
+        read: Bool `[N, W]`: the columns whose hidden rows are read; kept under `touched` only.
+        masked: Bool `[N, W]`: the masks of the block; kept under `touched` only.
     """
 
     column: np.ndarray
@@ -151,10 +151,10 @@ def layout_of(computed: np.ndarray, seen: list[int], device: torch.device, *, ra
     """The layout that computes some columns.
 
     Args:
-        computed: bool `[N, W]`, at least one column a line.
-        seen: for each line the columns that it may attend to.
-        device: where the layout's tensors go.
-        ragged: whether lines may have different numbers of columns; else shorter ones repeat their first column.
+        computed: Bool `[N, W]`: the columns that are computed, at least one in each line.
+        seen: For each line the number of columns that it may attend to.
+        device: The device that the layout's tensors go to.
+        ragged: Whether lines may have different numbers of columns. If not, shorter ones repeat their first column.
     """
     columns: np.ndarray
     rows, columns = computed.nonzero()

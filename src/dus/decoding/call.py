@@ -19,17 +19,17 @@ def logits_of(model: Denoiser, canvas: Canvas, groups: Sequence[Group], wanted: 
     """Call the denoiser once.
 
     Args:
-        model: the denoiser.
-        canvas: where the rows' tokens are.
-        groups: the groups with rows.
-        wanted: for each of them what it reads.
+        model: The denoiser.
+        canvas: The canvas that holds the tokens of the rows.
+        groups: The groups that have rows.
+        wanted: For each group the positions that it reads.
 
     Returns:
         Float `[T, V]`, one group's after the other, and how many columns were computed, counted over lines. Under
         guidance the logits are `u + (1 + s) (c - u)`, u blind to the prompt.
 
     Raises:
-        DenoiserError: the denoiser gave logits of another shape than were asked for.
+        DenoiserError: The denoiser gave logits of another shape than were asked for.
     """
     lines = np.concatenate([part.lines for part in wanted] + [part.blind for part in wanted])
     blind = [part.columns for part in wanted if len(part.blind)]

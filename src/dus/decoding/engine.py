@@ -18,9 +18,8 @@ from torch import Tensor
 from dus.decoding.answers import Answers, check_denoiser
 from dus.decoding.caches import send
 from dus.decoding.call import logits_of
-from dus.decoding.canvas import Canvas
+from dus.decoding.canvas import Canvas, Row
 from dus.decoding.groups import Group
-from dus.decoding.rows import Row
 from dus.decoding.sampling import Peaks, broken
 from dus.decoding.settings import CACHES, GenerationError, Settings
 from dus.decoding.trace import BlockDone, Decoded, Event, Failed
@@ -32,7 +31,7 @@ def cache_mode(model: Denoiser, cache: str) -> str:
     """The cache mode that `auto` comes down to; any other one as it is.
 
     Raises:
-        GenerationError: the mode is unknown, or is not for the denoiser's attention.
+        GenerationError: The mode is unknown, or does not suit the denoiser's attention.
     """
     if cache not in CACHES:
         raise GenerationError(f"cache is {cache!r}, known are {', '.join(CACHES)}")
@@ -56,18 +55,19 @@ class Engine:
     bfloat16 now and then.
 
     Args:
-        model: the denoiser.
-        rows: how many rows are decoded together; a row under guidance takes two lines of the canvas, but one place.
-        cache: how much is recomputed, as for `dus.generate`; one mode for all rows.
-        watch: whether `step` tells each `Step` and each finished block, beside the rows that are done.
+        model: The denoiser.
+        rows: The number of rows that are decoded together. A row under guidance takes two lines of the canvas, but one
+            place.
+        cache: The cache mode, as for `dus.generate`; it is the same for all rows.
+        watch: Whether `step` returns each `Step` and each finished block, beside the rows that are done.
 
     Attributes:
-        calls: denoiser calls so far.
-        columns: canvas columns that these computed, counted over rows.
+        calls: The number of denoiser calls so far.
+        columns: The number of canvas columns that these computed, counted over rows.
 
     Raises:
-        GenerationError: a number of rows or a cache mode that cannot be.
-        DenoiserError: the model is no `Denoiser`.
+        GenerationError: The number of rows or the cache mode cannot be meant.
+        DenoiserError: The model is no `Denoiser`.
     """
 
     def __init__(self, model: Denoiser, rows: int = 64, cache: str = "auto", *, watch: bool = True) -> None:
@@ -95,16 +95,17 @@ class Engine:
         """Put a row into the queue; it takes part in the next call if a place is free.
 
         Args:
-            tokens: int64 1-D, the prompt; a mask may stand anywhere in it.
-            settings: how to decode it. `settings.cache` is "auto" or the engine's own.
-            draw: the row's index in the user's list, from which draws count; its number where None.
+            tokens: The prompt, an int64 1-D tensor, in which masks may stand anywhere.
+            settings: The settings to decode it by, whose cache mode is "auto" or the engine's own.
+            draw: The index of the row in the user's list, on which random draws depend; None takes the number of the
+                row.
 
         Returns:
             The number that events name the row by.
 
         Raises:
-            GenerationError: on anything that cannot be done as asked; the message says what would be right.
-            PlannerError: the planner cannot decode blocks of this length.
+            GenerationError: Something cannot be done as asked; the message says what would be right.
+            PlannerError: The planner cannot decode blocks of this length.
         """
         if self.known is None or self.known.settings is not settings:
             self.check(settings)
@@ -120,7 +121,7 @@ class Engine:
         """Take a row out, wherever it is; its place is free at once.
 
         Raises:
-            GenerationError: no such row waits or is in a place.
+            GenerationError: No such row waits or is in a place.
         """
         for row in self.waiting:
             if row.number == number:
@@ -164,8 +165,8 @@ class Engine:
         """Refuse settings that no row can be decoded with here.
 
         Raises:
-            GenerationError: naming the setting, and what would be right.
-            PlannerError: the planner cannot decode blocks of this length, or tokens of this vocabulary.
+            GenerationError: A setting cannot be meant; the message names it and says what would be right.
+            PlannerError: The planner cannot decode blocks of this length, or tokens of this vocabulary.
         """
         model, size = self.model, self.model.vocab_size
         settings.rule.check(model.block_length or settings.longest, size)
@@ -219,7 +220,7 @@ class Engine:
         failed = [row for row in self._inside() if row.number in errors]
         events += [Failed(row.number, errors[row.number]) for row in failed]
         tokens = self.canvas.tokens[send(torch.tensor([row.lines[0] for row in rows]), self.canvas.device)].cpu()
-        leaving = list(failed)
+        leaving, done = list(failed), {}
         for row, line in zip(rows, tokens, strict=True):
             if row in failed:
                 continue
@@ -229,27 +230,39 @@ class Engine:
             if self.watch:
                 events.append(BlockDone(row.number, written, masked))
             if end >= row.limit or row.answers.stopped(written, masked) or not row.advance():
-                events.append(self._decoded(row, line))
-                leaving.append(row)
+                done[row] = line
+        events += self._decoded(done)
+        leaving += done
         self._leave(leaving)
         for group, mine in finished:
             if again := [row for row in mine if row not in leaving]:
                 group.begin(again)
         return events
 
-    def _decoded(self, row: Row, tokens: Tensor) -> Decoded:
-        """A finished row, whose tokens are `[W]` on the host."""
-        line, here = row.lines[0], slice(row.origin, row.end)
-        return Decoded(
-            row=row.number,
-            tokens=tokens[here],
-            masked=row.masked[here],
-            step=self.canvas.step[line, here].to("cpu", copy=True),
-            confidence=self.canvas.confidence[line, here].to("cpu", copy=True),
-            entropy=self.canvas.entropy[line, here].to("cpu", copy=True),
-            steps=row.taken,
-            ends=[min(stop, row.end - row.origin) for stop in row.ends],
-        )
+    def _decoded(self, done: dict[Row, Tensor]) -> list[Decoded]:
+        """The finished rows, whose tokens are `[W]` on the host; what the trace keeps comes in two transfers."""
+        if not done:
+            return []
+        canvas = self.canvas
+        lines = send(torch.tensor([row.lines[0] for row in done]), canvas.device)
+        steps = canvas.step[lines].cpu()
+        scores = torch.stack([canvas.confidence[lines], canvas.entropy[lines]], dim=1).cpu()
+        found = []
+        for (row, tokens), step, (confidence, entropy) in zip(done.items(), steps, scores, strict=True):
+            here = slice(row.origin, row.end)
+            found.append(
+                Decoded(
+                    row=row.number,
+                    tokens=tokens[here].clone(),
+                    masked=row.masked[here],
+                    step=step[here].clone(),
+                    confidence=confidence[here].clone(),
+                    entropy=entropy[here].clone(),
+                    steps=row.taken,
+                    ends=[min(stop, row.end - row.origin) for stop in row.ends],
+                )
+            )
+        return found
 
     def _fail(self, group: Group, error: Exception) -> list[Event]:
         """Let all rows of a group go, whose planner broke its contract."""

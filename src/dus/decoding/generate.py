@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
+import torch
+
 from dus.decoding.answers import check_denoiser
 from dus.decoding.arguments import understood, warn_of_idle
 from dus.decoding.blanks import to_blanks
@@ -14,7 +16,7 @@ from dus.decoding.prompts import Prompts, to_rows
 from dus.decoding.run import Progress, Run
 from dus.decoding.settings import GenerationError, Settings
 from dus.decoding.trace import Generation, Step
-from dus.denoisers import Denoiser
+from dus.denoisers import Denoiser, from_callable
 from dus.planners import Planner
 
 
@@ -53,9 +55,10 @@ def generate(
     Args:
         model: The denoiser, as `dus.load` returns it.
         prompts: A string, a list of strings, chat messages (dictionaries with `role` and `content`), a list of such
-            conversations, a token tensor `[N, L]`, a list of 1-D token tensors, or everything that a tokenizer of
-            transformers returns, its attention mask included. A conversation that ends with an assistant's turn is
-            continued within that turn. Masks may stand anywhere in token ids and are filled in too.
+            conversations, a token tensor `[N, L]` or `[L]`, a list of token ids, a list of such lists or tensors, or
+            everything that a tokenizer of transformers returns, its attention mask included. A conversation that ends
+            with an assistant's turn is continued within that turn. Masks may stand anywhere in token ids and are filled
+            in too.
         planner: The rule that says which positions are unmasked when: a planner, or its text, such as
             `dus | deferred(threshold=0.3)`.
         max_new_tokens: The number of masks that are put behind each prompt.
@@ -189,3 +192,21 @@ def steps(
     run = Run(model, to_rows(model, prompts, chat=chat, attention_mask=attention_mask), asked)
     warn_of_idle(asked, seed=settings.get("seed"))
     return (step for step in run.steps() if step)
+
+
+def positions_by_step(planner: Planner, block_length: int) -> list[list[int]]:
+    """For each step the positions, from 0, that a scheduled planner writes in a masked block.
+
+    The loop itself is asked, on a model that knows nothing.
+    """
+    model = from_callable(lambda canvas: torch.zeros(*canvas.shape, 2), mask_token_id=1, vocab_size=2)
+    generation = generate(
+        model,
+        [torch.tensor([0])],
+        planner=planner,
+        max_new_tokens=block_length,
+        block_length=block_length,
+        scores=False,
+    )
+    step = generation.trace.step[0]
+    return [(step == at).nonzero()[:, 0].tolist() for at in range(generation.nfe[0])]

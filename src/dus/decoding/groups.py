@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from dus.decoding.caches import send
-from dus.decoding.canvas import Canvas
+from dus.decoding.canvas import Canvas, Row
 from dus.decoding.planning import Decision, Due, decide, named, settle
-from dus.decoding.rows import Row
 from dus.decoding.sampling import Choice, Past, Peaks, Sampler
 from dus.decoding.settings import Settings
 from dus.decoding.trace import Step
@@ -30,9 +29,9 @@ class Wanted:
     """The positions that a group reads in a call, T of them, row after row. Int64 `[T]`, on the host.
 
     Attributes:
-        rows, offsets: which row of the group, and where in its block.
-        lines, columns: the same on the canvas; `blind` are the second lines of guided rows, else empty.
-        position: counted from the row's first masked one.
+        rows, offsets: The index of the row in the group, and the place in its block.
+        lines, columns: The same on the canvas. `blind` holds the second lines of guided rows, and is empty otherwise.
+        position: The position, counted from the row's first masked one.
     """
 
     rows: np.ndarray
@@ -52,14 +51,14 @@ class Group:
     """The rows of one planner and one way to sample.
 
     Args:
-        model: the denoiser.
-        canvas: where the rows' tokens are.
-        settings: of any of the rows.
+        model: The denoiser.
+        canvas: The canvas that holds the tokens of the rows.
+        settings: The settings of any of the rows.
 
     Attributes:
-        rows: the rows, in the order of the state's.
-        state: their blocks, `[N, B]`: on the host where the planner is scheduled, else on the device.
-        due: what is wanted of them next.
+        rows: The rows, in the order of the state.
+        state: The state of their blocks, `[N, B]`, on the host if the planner is scheduled, else on the device.
+        due: The positions of theirs that the next step is about.
     """
 
     def __init__(self, model: Denoiser, canvas: Canvas, settings: Settings) -> None:
@@ -287,7 +286,7 @@ class Group:
         """Look at what the step led to, in one transfer; the indices of the rows whose block is finished.
 
         Raises:
-            PlannerError: the planner unmasked what it may not.
+            PlannerError: The planner unmasked what it may not.
         """
         before = self.due.masked
         self.state, due = settle(self.planner, self.state, *self.flags)

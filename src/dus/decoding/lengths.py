@@ -41,7 +41,7 @@ class Auto:
         """The rule that a text names: `auto`, or `auto(bits=8, shortest=4, longest=32)`, `;` for `,` as well.
 
         Raises:
-            BlockLengthError: it names none.
+            BlockLengthError: It names none.
         """
         form = _FORM.fullmatch(text.strip())
         if form is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any
 
@@ -17,7 +17,7 @@ def taken_apart(prompts: Any, attention_mask: Any) -> tuple[Any, Any]:
     """Ids and attention mask of what a tokenizer of transformers gives; anything else as it is.
 
     Raises:
-        GenerationError: there are two masks.
+        GenerationError: There are two masks.
     """
     if not isinstance(prompts, Mapping) or "input_ids" not in prompts:
         return prompts, attention_mask
@@ -25,14 +25,14 @@ def taken_apart(prompts: Any, attention_mask: Any) -> tuple[Any, Any]:
         if attention_mask is not None:
             raise GenerationError("the prompts hold an attention_mask of their own: leave out the argument")
         attention_mask = prompts["attention_mask"]
-    return _several(prompts["input_ids"]), attention_mask
+    return prompts["input_ids"], attention_mask
 
 
 def masks_of(attention_mask: Any, count: int) -> list[Any]:
     """The attention mask of each of so many prompts; None where there is none.
 
     Raises:
-        GenerationError: it is for another number of prompts.
+        GenerationError: It is for another number of prompts.
     """
     if attention_mask is None:
         return [None] * count
@@ -40,17 +40,17 @@ def masks_of(attention_mask: Any, count: int) -> list[Any]:
         raise GenerationError(
             f"attention_mask is a {type(attention_mask).__name__}, but has to be rows of zeros and ones"
         )
-    given = _several(attention_mask)
-    masks = list(torch.atleast_2d(given)) if isinstance(given, Tensor) else list(given)
+    masks = [attention_mask] if is_row(attention_mask) else list(attention_mask)
     if len(masks) != count:
         raise GenerationError(f"attention_mask has {len(masks)} rows, where there are {count} prompts")
     return masks
 
 
-def _several(rows: Any) -> Any:
-    """Rows of numbers; a list of numbers is one row."""
-    one = isinstance(rows, Sequence) and len(rows) > 0 and all(isinstance(number, Integral) for number in rows)
-    return [rows] if one else rows
+def is_row(ids: Any) -> bool:
+    """Whether something is one row of token ids, and not several: a list of numbers, or an array of one dimension."""
+    if isinstance(ids, list | tuple):
+        return len(ids) > 0 and all(isinstance(number, Integral) for number in ids)
+    return getattr(ids, "ndim", None) == 1
 
 
 def unpadded(model: Denoiser, ids: Tensor, mask: Any, number: int) -> Tensor:

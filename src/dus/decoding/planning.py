@@ -18,10 +18,10 @@ class Decision:
     """What a step does to a block, bool `[N, B]` each.
 
     Attributes:
-        selected: what is unmasked, at least one position of each row with masks.
-        revised: what is masked again, fewer positions than are unmasked; None where the planner never revises.
-        edited: whose token is overwritten; None where the planner never edits.
-        astray: what the planner selected although it is not masked or was not wanted, which is a fault of its.
+        selected: The positions that are unmasked, at least one in each row with masks.
+        revised: The positions that are masked again, fewer than are unmasked; None if the planner never revises.
+        edited: The positions whose token is overwritten; None if the planner never edits.
+        astray: The positions that the planner selected by mistake: they are not masked, or were not wanted.
     """
 
     selected: Tensor
@@ -35,10 +35,10 @@ class Due:
     """What the rows of a block are about next, on the host.
 
     Attributes:
-        wanted: bool `[N, B]`, the positions whose prediction the next step needs; at least one of each row that
+        wanted: Bool `[N, B]`: the positions whose prediction the next step needs, at least one of each row that
             goes on, none of the others.
-        masked: bool `[N, B]`.
-        flags: what was asked to come along, bool `[N, B]` each.
+        masked: Bool `[N, B]`: the positions that are masked.
+        flags: The flags that were asked to come along, bool `[N, B]` each.
     """
 
     wanted: Tensor
@@ -50,15 +50,15 @@ def settle(planner: Planner, block: BlockState, *flags: Tensor) -> tuple[BlockSt
     """Find what the next step is about: levels without a mask are passed over, and a row with masks wants at least one.
 
     Args:
-        planner: the rule.
-        block: the state after the last step.
-        flags: bool `[N, B]`, to come to the host in the same transfer.
+        planner: The planner.
+        block: The state after the last step.
+        flags: Tensors, bool `[N, B]`, that are to come to the host in the same transfer.
 
     Returns:
         The state at the level that is wanted now, and what is due; a step costs one transfer from the device.
 
     Raises:
-        PlannerError: `wanted` returns something else than bool `[N, B]`.
+        PlannerError: The planner's `wanted` returns something else than bool `[N, B]`.
     """
     wanted = checked(planner, "wanted", planner.wanted(block), block) & block.initially_masked
     due = _due(planner, block, wanted, flags)
@@ -101,13 +101,13 @@ def decide(planner: Planner, block: BlockState, wanted: Tensor, prediction: Pred
     much, the tokens that are least probable now go first.
 
     Args:
-        planner: the rule.
-        block: the state before the step.
-        wanted: bool `[N, B]`.
-        prediction: what the denoiser says of the wanted positions.
+        planner: The planner.
+        block: The state before the step.
+        wanted: Bool `[N, B]`: the positions whose prediction was computed.
+        prediction: The denoiser's prediction at the wanted positions.
 
     Raises:
-        PlannerError: the planner returns something else than bool `[N, B]`.
+        PlannerError: The planner returns something else than bool `[N, B]`.
     """
     open_to_it = wanted & block.masked
     chosen = checked(planner, "select", planner.select(block, prediction), block)

@@ -12,12 +12,14 @@ from torch import Tensor
 from dus.decoding.answers import check_denoiser, tokenizer_of
 from dus.decoding.arguments import GenerationWarning
 from dus.decoding.blanks import BLANK
-from dus.decoding.padding import masks_of, taken_apart, unpadded
+from dus.decoding.padding import is_row, masks_of, taken_apart, unpadded
 from dus.decoding.settings import GenerationError
 from dus.denoisers import Denoiser
 
 Message: TypeAlias = dict[str, Any]
-Prompts: TypeAlias = str | list[str] | list[Message] | list[list[Message]] | Tensor | list[Tensor] | Mapping[str, Any]
+Prompts: TypeAlias = (
+    str | list[str] | list[Message] | list[list[Message]] | list[int] | Tensor | list[Tensor] | Mapping[str, Any]
+)
 
 
 def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, attention_mask: Any = None) -> list[Tensor]:
@@ -26,9 +28,9 @@ def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, atte
     Args:
         model: The denoiser, whose tokenizer reads texts and messages.
         prompts: A string, a list of strings, chat messages (dictionaries with `role` and `content`), a list of such
-            conversations, a token tensor `[N, L]` or `[L]`, a list of 1-D tensors, or what a tokenizer of transformers
-            returns, `input_ids` and their `attention_mask`. A conversation whose last turn is the assistant's is
-            continued within that turn.
+            conversations, a token tensor `[N, L]` or `[L]`, a list of ids, a list of 1-D tensors, or what a tokenizer
+            of transformers returns, `input_ids` and their `attention_mask`. A conversation whose last turn is the
+            assistant's is continued within that turn.
         chat: Whether strings are put into the chat template as a user's turn; None does so if there is a template.
         attention_mask: The mask of padded token ids, 0 where padding stands, at either end.
 
@@ -42,21 +44,22 @@ def to_rows(model: Denoiser, prompts: Prompts, *, chat: bool | None = None, atte
     prompts, attention_mask = taken_apart(prompts, attention_mask)
     several = _several(prompts)
     masks = masks_of(attention_mask, len(several))
+    each = enumerate(zip(several, masks, strict=True))
+    rows = [_row(model, prompt, number, chat, mask) for number, (prompt, mask) in each]
     _warn_of_blanks(several)
     _warn_of_idle(several, chat)
-    each = enumerate(zip(several, masks, strict=True))
-    return [_row(model, prompt, number, chat, mask) for number, (prompt, mask) in each]
+    return rows
 
 
 def _several(prompts: Any) -> list[Any]:
     """The prompts one by one."""
-    if isinstance(prompts, str) or _is_conversation(prompts):
+    if isinstance(prompts, str) or _is_conversation(prompts) or is_row(prompts):
         return [prompts]
     if not isinstance(prompts, Iterable) or isinstance(prompts, Mapping):
         raise GenerationError(
             f"prompts are a string, a list of strings, chat messages or token ids, not a {type(prompts).__name__}"
         )
-    several = list(torch.atleast_2d(prompts)) if isinstance(prompts, Tensor) else list(prompts)
+    several = list(prompts)
     if not several:
         raise GenerationError("there are no prompts: the list is empty")
     return several
@@ -69,7 +72,7 @@ def _warn_of_blanks(prompts: list[Any]) -> None:
         texts = [turn.get("content") if isinstance(turn, Mapping) else turn for turn in turns]
         if any(isinstance(text, str) and BLANK in text for text in texts):
             warnings.warn(
-                f"prompt {number} holds {BLANK}, which are letters to generate: dus.infill(model, text) fills it in",
+                f"prompt {number} holds {BLANK}, which generate reads as letters: to have it filled in, use infill",
                 GenerationWarning,
                 stacklevel=5,
             )
@@ -77,15 +80,14 @@ def _warn_of_blanks(prompts: list[Any]) -> None:
 
 
 def _warn_of_idle(prompts: list[Any], chat: bool | None) -> None:
-    """Say where no prompt is one that `chat` is about."""
-    if chat is None or any(isinstance(prompt, str) for prompt in prompts):
-        return
-    if all(map(_is_conversation, prompts)):
-        idle = None if chat else "chat messages, which stand in the chat template in any case"
-    else:
+    """Say where no prompt is one that `chat` changes."""
+    if chat and not any(isinstance(prompt, str) or _is_conversation(prompt) for prompt in prompts):
         idle = "token ids: it is about texts"
-    if idle:
-        warnings.warn(f"chat={chat} has no effect on {idle}", GenerationWarning, stacklevel=5)
+    elif chat is False and all(map(_is_conversation, prompts)):
+        idle = "chat messages, which stand in the chat template in any case"
+    else:
+        return
+    warnings.warn(f"chat={chat} has no effect on {idle}", GenerationWarning, stacklevel=5)
 
 
 def _is_conversation(prompt: Any) -> bool:
@@ -102,7 +104,8 @@ def _row(model: Denoiser, prompt: Any, number: int, chat: bool | None, mask: Any
         return _checked_ids(model, prompt, number, mask)
     tokenizer = tokenizer_of(model)
     if mask is not None:
-        raise GenerationError(f"prompt {number} is no token ids, which attention_mask goes with")
+        kind = "chat messages" if conversation else "a text"
+        raise GenerationError(f"attention_mask goes with token ids, and prompt {number} is {kind}: leave it out")
     if not prompt:
         raise GenerationError(
             f"prompt {number} is empty: to generate without a prompt, give token ids and none of them, "
@@ -125,7 +128,7 @@ def _conversation(tokenizer: Any, messages: list[Message], number: int) -> str:
     """Chat messages in the template, up to where the assistant goes on.
 
     Raises:
-        GenerationError: they are no messages, or the template refuses them, as some do with a system's turn.
+        GenerationError: They are no messages, or the template refuses them, as some do with a system's turn.
     """
     from jinja2 import TemplateError
 

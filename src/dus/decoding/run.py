@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from dus.decoding.answers import Answers
+from dus.decoding.canvas import check_fit
 from dus.decoding.engine import Engine, cache_mode
 from dus.decoding.memory import is_out_of_memory, places, too_long, warn
 from dus.decoding.planning import named
-from dus.decoding.rows import check_fit
-from dus.decoding.settings import GenerationError, Settings
+from dus.decoding.settings import GenerationError, Settings, is_whole
 from dus.decoding.trace import Decoded, Failed, Generation, Step, Trace
 from dus.denoisers import Denoiser
 
@@ -57,7 +56,7 @@ class Run:
     ) -> None:
         counts = (("samples", samples, 1), ("batch_size", 1 if batch_size is None else batch_size, 1))
         for name, value, least in (*counts, ("first_row", first_row, 0)):
-            if not isinstance(value, Integral) or not least <= value <= _MOST:
+            if not is_whole(value) or not least <= value <= _MOST:
                 raise GenerationError(
                     f"{name} is {value!r}, but has to be a whole number, at least {least} and at most {_MOST:,}"
                 )
@@ -123,7 +122,7 @@ class Run:
         """Go on with half as many rows at once, because these did not fit.
 
         Raises:
-            GenerationError: it was one row alone.
+            GenerationError: It was one row alone.
         """
         if count == 1:
             raise too_long(self.lengths, "does not fit in the device's memory")
@@ -137,7 +136,7 @@ class Run:
         """Go through all steps, with a progress bar or a function that sees each of them.
 
         Raises:
-            GenerationError: the progress is neither a function nor yes or no.
+            GenerationError: The progress is neither a function nor yes or no.
         """
         if not (isinstance(progress, bool) or callable(progress)):
             raise GenerationError(f"progress is {progress!r}, but has to be True, False or a function")

@@ -144,7 +144,7 @@ class Past:
     """The distributions of the rows' step before, for a planner that compares: nothing where there was none.
 
     Attributes:
-        logs: float `[N, B, V]`, natural logarithms, NaN where nothing is; None before the first step.
+        logs: Float `[N, B, V]`: natural logarithms, NaN where nothing is kept; None before the first step.
     """
 
     def __init__(self) -> None:
@@ -192,9 +192,9 @@ class Peaks:
     """The largest logits of one group's share of a call, to be looked at once a block and not after each step.
 
     Attributes:
-        peak: float `[T]` on the device: NaN where any logit is, or infinite, or at `NEVER` where none is allowed.
-        rows: int64 `[T]`, on the host, the row of each, as an index of `where`.
-        where: for each row the engine's number of it, its index in the user's list, the block's first and last
+        peak: Float `[T]`, on the device: NaN or infinite if any logit is, and `NEVER` if no token is allowed.
+        rows: Int64 `[T]`, on the host: the row of each, as an index of `where`.
+        where: For each row the engine's number of it, its index in the user's list, the block's first and last
             position, and its steps before this one.
     """
 

@@ -88,18 +88,18 @@ class Settings:
         """Whether each field is of the type that is needed, and what to say if not."""
         for name in ("max_new_tokens", "block_length", "top_k", "seed"):
             value = self.longest if name == "block_length" else getattr(self, name)
-            whole = isinstance(value, Integral) or (value is None and name == "top_k")
+            whole = is_whole(value) or (value is None and name == "top_k")
             yield whole, f"{name} is {value!r}, but has to be a whole number"
         for name in ("temperature", "top_p", "cfg_scale"):
             value = getattr(self, name)
-            real = isinstance(value, Real) or (value is None and name == "top_p")
+            real = (isinstance(value, Real) and not isinstance(value, bool)) or (value is None and name == "top_p")
             yield real, f"{name} is {value!r}, but has to be a number"
         strings = all(isinstance(text, str) for text in self.stops) and isinstance(self.stop, list | tuple | str | None)
         yield strings, f"stop is {self.stop!r}, but has to be a string or a list of strings"
         yield isinstance(self.scores, bool), f"scores is {self.scores!r}, but has to be True or False"
         for name in ("suppress_tokens", "defer_tokens"):
             value = getattr(self, name)
-            whole = isinstance(value, list | tuple) and all(isinstance(token, Integral) for token in value)
+            whole = isinstance(value, list | tuple) and all(map(is_whole, value))
             yield value is None or whole, f"{name} is {value!r}, but has to be a list of token ids"
 
     def _ranges(self) -> Iterator[tuple[bool, str]]:
@@ -118,6 +118,11 @@ class Settings:
         yield self.cache in CACHES, f"cache is {self.cache!r}, known are {', '.join(CACHES)}"
         yield self.eos in EOS, f"eos is {self.eos!r}, known are {', '.join(EOS)}"
         yield all(self.stops), "stop holds an empty string, which every text contains"
+
+
+def is_whole(value: object) -> bool:
+    """Whether something is a whole number; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _auto(block_length: object) -> Auto | None:

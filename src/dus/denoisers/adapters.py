@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 
 from dus.denoisers.base import DenoiserError
-from dus.denoisers.files import some
+from dus.denoisers.files import checkpoint_folder, some
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -50,6 +51,42 @@ def base_of(folder: Path) -> tuple[str, str | None]:
     if not isinstance(base, str) or not base:
         raise DenoiserError(f"{folder} names no model that it adapts: load that one, with adapter={str(folder)!r}.")
     return base, config.get("revision")
+
+
+def model_and_adapter(
+    folder: Path, adapter: str | os.PathLike[str] | None, code: bool, **hub: Any
+) -> tuple[Path, Path | None]:
+    """The folder of a model, and that of its adapter, None without one; a folder that is an adapter names its model.
+
+    Args:
+        folder: of a model or an adapter.
+        adapter: folder or hub id of an adapter beside a model.
+        code: fetch the model's Python files too.
+        hub: of the hub's client, as for `checkpoint_folder`.
+
+    Raises:
+        DenoiserError: there are two adapters, or none of what is named.
+    """
+    reached = {name: value for name, value in hub.items() if name not in ("subfolder", "force_download")}
+    if is_adapter(folder):
+        if adapter is not None:
+            raise DenoiserError(f"{folder} is an adapter itself: name a model beside adapter={str(adapter)!r}.")
+        base, revision = base_of(folder)
+        return checkpoint_folder(base, revision, code, **reached), folder
+    return folder, None if adapter is None else checkpoint_folder(adapter, **reached)
+
+
+def check_vocabulary(tokenizer: Any, size: int, folder: Path) -> None:
+    """Refuse an adapter whose tokenizer has tokens that the model has no rows for.
+
+    Raises:
+        DenoiserError: its vocabulary exceeds `size`.
+    """
+    if tokenizer is not None and len(tokenizer) > size:
+        raise DenoiserError(
+            f"The tokenizer of the adapter in {folder} has {len(tokenizer)} tokens, the model {size}: adapters that "
+            "add tokens are not supported; merge it into a model of its own first."
+        )
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.distributed import DistributedConfig
 
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.files import read_config
@@ -37,7 +39,7 @@ _OWN = (
     "shift",
     *("adapter", "quantize", "pack", "compile"),
 )
-_PLACED = ("device_map", "quantization_config", "tp_plan", "tp_size", "distributed_config")
+_PLACED = ("device_map", "quantization_config", "distributed_config")
 _ACROSS = ("auto", "balanced", "balanced_low_0", "sequential")
 
 
@@ -45,7 +47,8 @@ def parted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keyword arguments that the hub's client takes, and those that `from_pretrained` takes.
 
     Raises:
-        DenoiserError: an argument is of neither, by its name, with what is meant instead where that is known.
+        DenoiserError: an argument is of neither, by its name, with what is meant instead where that is known; or the
+            tensor parallelism that is asked for lacks its processes.
     """
     for name in given:
         if name not in HUB + PASSED:
@@ -53,7 +56,15 @@ def parted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             close = difflib.get_close_matches(name, known, 1)
             told = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}."
             raise DenoiserError(f"load takes no {name}: {_INSTEAD.get(name) or told}")
-    return tuple({name: given[name] for name in names if name in given} for names in (HUB, PASSED))  # type: ignore[return-value]
+    hub, passed = ({name: given[name] for name in names if name in given} for names in (HUB, PASSED))
+    parallel = {name: passed.pop(name) for name in ("tp_plan", "tp_size") if passed.get(name) is not None}
+    if parallel:
+        if "distributed_config" in passed:
+            raise DenoiserError("tp_plan and distributed_config say the same twice: leave one out.")
+        if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+            raise DenoiserError(f"{min(parallel)} needs several processes: start them by torchrun --nproc-per-node.")
+        passed["distributed_config"] = DistributedConfig(**parallel)
+    return hub, passed
 
 
 def one_dtype(dtype: str | torch.dtype, torch_dtype: str | torch.dtype | None) -> str | torch.dtype:

@@ -46,6 +46,8 @@ def register(
     entry = type(config_class.__name__, (config_class,), body)
     AutoConfig.register(config_class.model_type, entry, exist_ok=True)
     AutoModelForMaskedLM.register(config_class, model_class, exist_ok=True)
+    if experts:  # transformers looks for a word in the source of a class, which ours has from its parent
+        model_class._can_set_experts_implementation = classmethod(lambda cls: True)
     stacked = get_checkpoint_conversion_mapping("qwen2_moe") if experts else []
     if mapping := [*stacked, *(conversions or [])]:
         register_checkpoint_conversion_mapping(config_class.model_type, mapping, overwrite=True)

@@ -32,6 +32,9 @@ MASK_TOKEN_IDS = {
 SHIFTED = ("Dream", "Fast_dLLM_Qwen")
 """The `model_type` of families whose row i predicts the token at i + 1, as in the published code."""
 
+SPLIT = ("llada2_moe",)
+"""The `model_type` of families whose published matrices are split while they load, which no quantizer allows for."""
+
 _NOISE = "its forward takes a noise level beside the tokens"
 _IMAGES = "it reads images, and only models of text alone are supported"
 UNSUPPORTED = {

@@ -41,6 +41,11 @@ class Llada2Config(Glm4MoeConfig):
         "block_size": "block_length",
     }
 
+    # Under tensor parallelism every process has all of attention: one published matrix is split before it is sharded.
+    base_model_tp_plan = {  # noqa: RUF012
+        name: rule for name, rule in Glm4MoeConfig.base_model_tp_plan.items() if "self_attn" not in name
+    }
+
     rms_norm_eps: float = 1e-6
     use_qk_norm: bool = True
     num_mtp_layers: int = 0

@@ -17,8 +17,9 @@ from dus.denoisers.arguments import is_placed, one_dtype, parted, place_of, type
 from dus.denoisers.attention import choose_attention
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.compiled import compile_forward
+from dus.denoisers.experts import pack_experts
 from dus.denoisers.files import check_weights, checkpoint_folder, read_config, some
-from dus.denoisers.known import FAMILIES, UNSUPPORTED
+from dus.denoisers.known import FAMILIES, SPLIT, UNSUPPORTED
 from dus.denoisers.model import MaskedLM
 from dus.denoisers.native import NativeLM
 from dus.denoisers.quantized import check_quantized, quantization, quantize_body
@@ -86,7 +87,7 @@ def load(
     dtype = one_dtype(dtype, model_kwargs.pop("torch_dtype", None))
     hub, passed = parted(model_kwargs)
     folder = checkpoint_folder(path_or_hub_id, revision, trust_remote_code, **hub)
-    folder, lora = _with_adapter(folder, adapter, trust_remote_code, hub)
+    folder, lora = adapters.model_and_adapter(folder, adapter, trust_remote_code, **hub)
     config = read_config(folder)
     check_quantized(config, folder)
     progress = check_weights(folder) >= _LARGE
@@ -96,15 +97,17 @@ def load(
     target, placed = _placement(device, passed)
     if quantize is not None and "quantization_config" in passed:
         raise DenoiserError("quantize and quantization_config say the same twice: leave one out.")
-    if quantize is not None and lora is None:
+    late = lora is not None or config["model_type"] in SPLIT
+    if quantize is not None and not late:
         passed["quantization_config"] = quantization(quantize)
     with quiet_loading(progress):
         model = _model(auto, folder, config, dtype=type_of(dtype, target), trust_remote_code=trusted, **passed)
         tokenizer = _tokenizer(folder, lora, trusted)
         if lora is not None:
+            adapters.check_vocabulary(tokenizer, model.config.vocab_size, lora)
             model = adapters.merge(model, lora)
-            if quantize is not None:
-                quantize_body(model, quantize)
+        if quantize is not None and late:
+            quantize_body(model, quantize)
     if not placed:
         model.to(target)
     if block_length is not None:
@@ -112,18 +115,7 @@ def load(
     denoiser = (NativeLM if native else MaskedLM)(model, tokenizer, mask_token_id=mask_token_id, shift=shift)
     if not native:
         check_attention(denoiser, folder, config)
-    return prepared(denoiser, compile, pack=pack)
-
-
-def _with_adapter(folder: Path, adapter: Any, code: bool, hub: dict[str, Any]) -> tuple[Path, Path | None]:
-    """The folder of a model, and that of its adapter; a folder that is an adapter names its model."""
-    reached = {name: hub[name] for name in ("token", "cache_dir", "local_files_only", "proxies") if name in hub}
-    if adapters.is_adapter(folder):
-        if adapter is not None:
-            raise DenoiserError(f"{folder} is an adapter itself: name a model beside adapter={str(adapter)!r}.")
-        base, revision = adapters.base_of(folder)
-        return checkpoint_folder(base, revision, code, **reached), folder
-    return folder, None if adapter is None else checkpoint_folder(adapter, **reached)
+    return prepared(denoiser, compile, pack=pack, experts=passed.get("experts_implementation") is None)
 
 
 def _placement(device: str | torch.device, passed: dict[str, Any]) -> tuple[torch.device, bool]:
@@ -138,16 +130,19 @@ def _placement(device: str | torch.device, passed: dict[str, Any]) -> tuple[torc
     return target, placed
 
 
-def prepared(denoiser: MaskedLM, compile: bool | str, *, pack: bool = True) -> MaskedLM:
+def prepared(denoiser: MaskedLM, compile: bool | str, *, pack: bool = True, experts: bool = True) -> MaskedLM:
     """The same denoiser, made fast: weights packed and attention chosen on a CPU, the forward compiled if asked for.
 
     Args:
         denoiser: changed in place.
         compile, pack: as for `load`.
+        experts: whether experts are packed too.
     """
     if isinstance(denoiser, NativeLM):
         if pack:
             packed.pack(denoiser.model)
+            if experts:
+                pack_experts(denoiser.model)
         choose_attention(denoiser.model)
     if compile:
         compile_forward(denoiser.body, "default" if compile is True else compile)

@@ -28,18 +28,24 @@ class PackedWeight(torch.Tensor):
 
     @staticmethod
     def __new__(cls, store: _Store, part: Tensor | None = None, whole: Tensor | None = None) -> PackedWeight:  # noqa: D102
-        like = store.packed if part is None else part
-        strides = (like.shape[1], 1) if part is None else part.stride()
+        like = store.like if part is None else part
         made: PackedWeight = torch.Tensor._make_wrapper_subclass(
             cls,
             like.shape,
-            strides=strides,
+            strides=like.stride(),
             dtype=like.dtype,
-            device=like.device,
+            device=torch.device("cpu"),
             layout=torch._mkldnn,  # type: ignore[attr-defined]
         )
         made.store, made.part, made.whole = store, part, whole
         return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        made = memo[id(self)] = packed_parameter(self) if self.part is None else self.part.clone()
+        return made
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return packed_parameter, (self.store.dense(), self.requires_grad)
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"PackedWeight({self.store.read()!r})"
@@ -89,21 +95,40 @@ class PackedWeight(torch.Tensor):
 
 
 class _Store:
-    """One packed weight, and its plain numbers for as long as somebody holds a view of them."""
+    """One packed weight, or one for each expert, and the plain numbers as long as somebody holds a view of them."""
 
     def __init__(self, weight: Tensor) -> None:
         self._whole: ref[Tensor] | None = None
+        self.like = torch.empty(weight.shape, dtype=weight.dtype, device="meta")
         self.write(weight)
 
     def write(self, whole: Tensor) -> None:
-        self.packed = _packed(whole)
+        self.packed = _packed(whole) if whole.dim() == 2 else [_packed(each) for each in whole.unbind()]
+
+    def dense(self) -> Tensor:
+        if isinstance(self.packed, Tensor):
+            return self.packed.to_dense()
+        return torch.stack([each.to_dense() for each in self.packed])
 
     def read(self) -> Tensor:
         whole = None if self._whole is None else self._whole()
         if whole is None:
-            whole = self.packed.to_dense()
+            whole = self.dense()
             self._whole = ref(whole)
         return whole
+
+
+def packed_parameter(weight: Tensor, requires_grad: bool = False) -> nn.Parameter:
+    """A parameter that holds `[out_features, in_features]`, or one such for each expert, packed."""
+    plain = weight.store.dense() if isinstance(weight, PackedWeight) else weight.detach()
+    return nn.Parameter(PackedWeight(_Store(plain)), requires_grad=requires_grad)
+
+
+def saved_plain(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A hook of a module, for what it saves: packed weights as plain ones."""
+    for name, weight in module._parameters.items():
+        if isinstance(weight, PackedWeight):
+            state[prefix + name] = weight.store.dense()
 
 
 class PackedLinear(nn.Linear):
@@ -143,14 +168,14 @@ class PackedLinear(nn.Linear):
             self.weight = cast("nn.Parameter", weight)
             self._copy = (weight._version, _packed(weight.detach()))
         else:
-            self.weight = nn.Parameter(PackedWeight(_Store(weight.detach())), requires_grad=False)
+            self.weight = packed_parameter(weight)
 
     @property
     def packed(self) -> Tensor | None:
         """The packed weight, opaque to most of torch; None where the weight was replaced by another one."""
         weight = cast("nn.Parameter", self._parameters["weight"])
         if isinstance(weight, PackedWeight):
-            return weight.store.packed
+            return cast("Tensor", weight.store.packed)
         if self._copy is None or not _packs(self):
             return None
         if self._copy[0] != weight._version or self._copy[1].dtype is not weight.dtype:
@@ -184,7 +209,7 @@ class PackedLinear(nn.Linear):
         if not isinstance(held, PackedWeight):
             super()._apply(fn, recurse)
             return self
-        self._parameters["weight"] = nn.Parameter(held.store.packed.to_dense(), requires_grad=False)
+        self._parameters["weight"] = nn.Parameter(held.store.dense(), requires_grad=False)
         super()._apply(fn, recurse)
         moved = self.weight
         if (moved.dtype, moved.device) == (held.dtype, held.device):
@@ -199,21 +224,16 @@ class PackedLinear(nn.Linear):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if isinstance(self.weight, PackedWeight):
-            destination[f"{prefix}weight"] = self.weight.store.packed.to_dense()
+        saved_plain(self, destination, prefix)
 
     def __getstate__(self) -> dict[str, Any]:
-        weight = self.weight
-        if isinstance(weight, PackedWeight):
-            weight = nn.Parameter(weight.store.packed.to_dense(), requires_grad=False)
-        parameters = {**self._parameters, "weight": weight}
-        return {**self.__dict__, "_parameters": parameters, "_copy": self._copy is not None}
+        return {**self.__dict__, "_copy": self._copy is not None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._copy = None
-        if _packs(self):
-            self._settle(self.weight, tied=state["_copy"])
+        if state["_copy"] and _packs(self):
+            self._settle(self.weight, tied=True)
         self._enter()
 
 
@@ -253,10 +273,13 @@ def weights(model: nn.Module) -> list[Tensor]:
 
 
 def _packs(linear: nn.Linear) -> bool:
-    """Whether the weight is an ordinary one that can be packed, and accelerate does not bring it for each call."""
-    weight = linear.weight
-    on_cpu = weight.device.type == "cpu" and not hasattr(linear, "_hf_hook")
-    return on_cpu and type(weight) is nn.Parameter and weight.dtype in _packable()
+    """Whether the weight can be packed, and accelerate does not bring it for each call."""
+    return packable(linear.weight) and not hasattr(linear, "_hf_hook")
+
+
+def packable(weight: Tensor) -> bool:
+    """Whether a parameter is an ordinary one, on a CPU that has the products of its type."""
+    return type(weight) is nn.Parameter and weight.device.type == "cpu" and weight.dtype in _packable()
 
 
 def _packable() -> tuple[torch.dtype, ...]:

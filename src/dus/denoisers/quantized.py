@@ -23,6 +23,7 @@ def quantization(name: str) -> TorchAoConfig:
     `int8` is weight-only: each output row of a linear layer's weight is rounded to 256 levels, between minus and plus
     its largest magnitude, and the layer still computes in the model's dtype. Embeddings, norms and the vocabulary
     projection stay as they are: the first two are no matrix products, and an error in the last is an error in a logit.
+    Nor are experts quantized, which are most of a mixture: they are stacked, and no linear layers.
     It halves the memory of bfloat16 layers, and makes no step faster by itself: they are turned back at every call, and
     on a CPU compiled code does that at half the speed where many positions are computed.
 

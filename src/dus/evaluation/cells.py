@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -21,18 +22,18 @@ class Cell:
     """One planner on one list of prompts. A denoiser's answers to equal cells are equal.
 
     Attributes:
-        questions: the name of the questions.
-        digest: of their prompts and of how an answer ends.
-        problems: how many prompts.
-        planner: its text, which names a file only where no text can hold what it says.
-        block_length: positions of a block.
-        max_new_tokens: room for an answer.
-        cache: how much a step recomputes.
-        eos: what an end token does, `stop` or `ignore`.
-        temperature: of the draws of tokens; 0 takes the likeliest.
-        seed: of the draws of tokens, and added to the planner's own seed.
-        batch_size: prompts decoded together.
-        files: a digest of the files that the planner reads; empty where it reads none.
+        questions: The name of the questions.
+        digest: A digest of their prompts and of how an answer ends.
+        problems: The number of prompts.
+        planner: The text of the planner; it names a file only where no text can hold what the file says.
+        block_length: The number of positions in a block.
+        max_new_tokens: The most tokens of an answer.
+        cache: The cache mode: how much a step recomputes.
+        eos: What an end token does, `stop` or `ignore`.
+        temperature: The sampling temperature; 0 takes the likeliest token.
+        seed: The seed that tokens are sampled with; it is also added to the planner's own seed.
+        batch_size: The number of prompts that are decoded together.
+        files: A digest of the files that the planner reads; empty if it reads none.
     """
 
     questions: str
@@ -63,7 +64,7 @@ class Cell:
         """The planner, seeded.
 
         Raises:
-            SweepError: where a file that it reads is not what it was when the cell was made.
+            SweepError: A file that it reads is not what it was when the cell was made.
         """
         planner = parse(self.planner)
         if _content(planner) != self.files:
@@ -93,22 +94,23 @@ def grid(
 ) -> list[Cell]:
     """Every combination once.
 
-    What draws nothing has one seed, 0. What comes out the same at every block length has one, the largest.
+    What draws nothing has one seed, 0, with a `GenerationWarning` if nothing draws. What comes out the same at every
+    block length has one, the largest.
 
     Args:
-        asked: the questions, their names distinct.
-        planners: their texts.
-        block_lengths, caches, eos, seeds: what else varies.
-        temperature: of the draws of tokens; None is 1 where the score is a likelihood in nats, since the likeliest
+        asked: The questions, no two of the same name.
+        planners: The texts of the planners.
+        block_lengths, caches, eos, seeds: The values of everything else that varies.
+        temperature: The sampling temperature. None is 1 where the score is a likelihood in nats, since the likeliest
             tokens make dull passages that no source would write, and 0 elsewhere.
-        max_new_tokens: in place of the room that the questions give an answer.
-        batch_size: prompts decoded together.
+        max_new_tokens: The most tokens of an answer; None is what the questions say.
+        batch_size: The number of prompts that are decoded together.
 
     Raises:
-        PlannerError, GenerationError: naming what is unknown or out of range.
-        SweepError: questions without a prompt.
+        PlannerError, GenerationError: Something is unknown or out of range; the message names it.
+        SweepError: There are questions without a prompt.
     """
-    from dus.decoding import Settings
+    from dus.decoding import GenerationWarning, Settings
 
     cells: dict[Cell, None] = {}
     for questions in asked:
@@ -126,6 +128,11 @@ def grid(
                     rule.check(kept)
                     cell = replace(base, planner=str(rule), block_length=kept, cache=cache, eos=end)
                     cells[replace(cell, temperature=heat, seed=seed, files=_content(rule))] = None
+    if set(seeds) != {0} and not any(cell.seed for cell in cells):
+        told = (
+            "seeds have no effect: no planner draws, and at temperature 0 no token is drawn; 0 stands for all of them"
+        )
+        warnings.warn(told, GenerationWarning, stacklevel=2)
     return list(cells)
 
 

@@ -25,12 +25,12 @@ class Shard:
     """Prompts that are decoded together.
 
     Attributes:
-        cell: whose they are.
-        number: of the shard in its cell, from 0.
-        indices: of its prompts in the list of questions.
-        prompts: their texts.
-        chat: whether they go into the chat template.
-        stop: an answer ends before the first of these.
+        cell: The cell that the prompts belong to.
+        number: The number of the shard in its cell, from 0.
+        indices: The places of its prompts in the list of questions.
+        prompts: The texts of the prompts.
+        chat: Whether they are put into the chat template.
+        stop: The strings before the first of which an answer ends.
     """
 
     cell: Cell
@@ -46,11 +46,11 @@ class Answer:
     """What came of one prompt.
 
     Attributes:
-        text: the answer.
-        nfe: denoiser calls.
-        useful: tokens before the end token or stop string.
-        written: tokens in all.
-        distance, pairs, isolated, unmasked: the row's counts of `dus.evaluation.spacing`.
+        text: The answer.
+        nfe: The number of denoiser calls that it took.
+        useful: The number of tokens before the end token or stop string.
+        written: The number of all tokens that were written.
+        distance, pairs, isolated, unmasked: The counts of the row, as in `dus.evaluation.spacing`.
     """
 
     text: str
@@ -83,8 +83,8 @@ class Worker:
     """A denoiser that answers shards; it is loaded when the first one comes.
 
     Args:
-        load: gives the denoiser.
-        threads: of the processor; None leaves torch's setting.
+        load: A function that returns the denoiser.
+        threads: The number of processor threads; None leaves torch's setting.
     """
 
     def __init__(self, load: Callable[[], Denoiser], threads: int | None = None) -> None:
@@ -107,8 +107,8 @@ class Local:
     """This process, one shard after the other.
 
     Args:
-        load: gives the denoiser, once, when the first shard comes.
-        threads: of the processor; None leaves torch's setting.
+        load: A function that returns the denoiser; it is called once, when the first shard comes.
+        threads: The number of processor threads; None leaves torch's setting.
     """
 
     def __init__(self, load: Callable[[], Denoiser], threads: int | None = None) -> None:
@@ -137,12 +137,12 @@ def decode(model: Denoiser, shard: Shard, *, max_new_tokens: int | None = None) 
     As in lm-eval, a prompt that is too long for the model's context loses its beginning, with a warning.
 
     Args:
-        model: with a tokenizer.
-        shard: what to answer.
-        max_new_tokens: in place of the cell's.
+        model: A denoiser with a tokenizer.
+        shard: The prompts, and how to answer them.
+        max_new_tokens: The most tokens of an answer; None is what the cell says.
 
     Raises:
-        GenerationError: as `dus.generate`.
+        GenerationError: Something cannot be done as asked, as for `dus.generate`.
     """
     from dus.decoding import generate
     from dus.evaluation.spacing import padded, spacing

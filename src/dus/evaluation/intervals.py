@@ -36,11 +36,11 @@ def ratios(above: NDArray, below: NDArray, *, draws: int = DRAWS, seed: int = 0)
     The rows (problems) are what is drawn, because the positions of one row depend on each other.
 
     Args:
-        above: float `[N, K]`.
-        below: float `[N, K]`, not negative; where a measure's are all zero, its interval is nan. Draws that happen to
-            hold only zeros are left out.
-        draws: of the bootstrap.
-        seed: of the draws: the same numbers give the same interval.
+        above: Float `[N, K]`: the numerators of K measures on N rows.
+        below: Float `[N, K]`, not negative: the denominators. If those of a measure are all zero, its interval is nan.
+            Draws that happen to hold only zeros are left out.
+        draws: The number of bootstrap draws.
+        seed: The seed of the draws; the same numbers give the same interval.
     """
     above, below = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
     count = len(above)
@@ -81,7 +81,7 @@ def share(solved: NDArray) -> Interval:
     and then n = N (Kish's effective sample size, in Wilson's interval as in Franco et al., JSSAM 7, 2019).
 
     Args:
-        solved: `[S, N]`, 0 or 1: of S runs and N problems.
+        solved: Numbers `[S, N]`, 0 or 1: whether each of S runs solved each of N problems.
     """
     runs, count = solved.shape
     each = solved.mean(axis=0)
@@ -95,7 +95,7 @@ def paired_runs(first: NDArray, second: NDArray) -> Interval:
     The four counts are those of pairs of runs, scaled to as many problems as the runs are worth, as in `share`.
 
     Args:
-        first, second: `[S, N]` and `[T, N]`, 0 or 1.
+        first, second: Numbers `[S, N]` and `[T, N]`, 0 or 1: whether each run solved each of N problems.
     """
     ours, theirs = first.mean(axis=0), second.mean(axis=0)
     both, only_first, only_second = (ours * theirs).sum(), (ours * (1 - theirs)).sum(), ((1 - ours) * theirs).sum()
@@ -120,8 +120,8 @@ def paired_shares(both: float, only_first: float, only_second: float, total: flo
     agree in every case that there is.
 
     Args:
-        both, only_first, only_second: cases that both, or one of them alone, have right.
-        total: all cases. All of them may be fractions: of an effective number of cases.
+        both, only_first, only_second: The numbers of cases that both have right, or one of them alone.
+        total: The number of all cases. All of these may be fractions, of an effective number of cases.
     """
     neither = max(0.0, total - both - only_first - only_second)
     first, second = wilson(both + only_first, total), wilson(both + only_second, total)

@@ -23,12 +23,12 @@ class Preset:
     """What a sweep varies, and how many problems a cell has.
 
     Attributes:
-        planners: decoded at every block length.
-        once: planners that are decoded at block length 32 only: token by token, as in the paper's tables.
-        block_lengths, eos, seeds: as in `cells.grid`.
-        levels: of a task that has them.
-        limit: problems of each level.
-        max_new_tokens: room for an answer; None is what the questions give it.
+        planners: The planners that are decoded at every block length.
+        once: The planners that are decoded at block length 32 only: token by token, as in the paper's tables.
+        block_lengths, eos, seeds: The values of everything else that varies, as for `cells.grid`.
+        levels: The levels of a task that has levels.
+        limit: The number of problems of each level.
+        max_new_tokens: The most tokens of an answer; None is what the questions say.
     """
 
     planners: tuple[str, ...] = ("confidence(like=dus)", "dus")
@@ -51,7 +51,7 @@ class Preset:
         """The cells of the preset, token by token first; see `cells.grid`.
 
         Raises:
-            PlannerError, GenerationError, SweepError: as there.
+            PlannerError, GenerationError, SweepError: Something cannot be decoded as asked, as for `cells.grid`.
         """
         return [
             cell

@@ -106,7 +106,7 @@ def held_out(task: Task, level: int, limit: int) -> HeldOut:
     """The first `limit` held-out problems of a level.
 
     Raises:
-        TaskError: there is no such level, or there are not so many problems.
+        TaskError: There is no such level, or there are not so many problems.
     """
     size = next((size for size in HELD_OUT_SIZES if size >= limit), None)
     if size is None:

@@ -34,7 +34,7 @@ def circumstances(**asked: Any) -> dict[str, Any]:
     """Versions, git revision and hardware, after what the sweep was asked for.
 
     Args:
-        asked: the command, the engine, the settings; anything that JSON holds.
+        asked: The command, the engine, the settings, or anything else that JSON holds.
     """
     import torch
 

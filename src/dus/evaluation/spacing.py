@@ -30,11 +30,11 @@ class Spacing:
     Means over several rows are ratios of sums, so that a pair counts the same whichever row it is in.
 
     Attributes:
-        distance: sum of |i - j| over the row's pairs.
-        pairs: unordered pairs of positions that one step unmasked together.
-        isolated: positions of which no neighbour was unmasked at the same step.
-        unmasked: positions that any step unmasked.
-        steps: that the row took: its last one's number, and one.
+        distance: The sum of |i - j| over the pairs of the row.
+        pairs: The number of unordered pairs of positions that one step unmasked together.
+        isolated: The number of positions none of whose neighbours was unmasked at the same step.
+        unmasked: The number of positions that any step unmasked.
+        steps: The number of steps that the row took.
     """
 
     distance: NDArray[np.int64]
@@ -59,12 +59,12 @@ def spacing(step: ArrayLike, block_length: int) -> Spacing:
     """The counts below `pairwise_distance` and `isolated_share`.
 
     Args:
-        step: int `[N, G]`, or `[G]` for a single row: the step that unmasked each position, as in `Trace.step`;
-            negative where none did. Numbered throughout a row, from 0.
-        block_length: of the grid, whose first block begins at position 0.
+        step: Int `[N, G]`, or `[G]` for a single row: the step that unmasked each position, as in `Trace.step`,
+            negative if none did. Steps count through a whole row, from 0.
+        block_length: The length of the blocks, the first of which begins at position 0.
 
     Raises:
-        AnalysisError: where `step` is no such array or `block_length` is below 1.
+        AnalysisError: `step` is no such array, or `block_length` is below 1.
     """
     steps = _checked(step, block_length)
     count = len(steps)

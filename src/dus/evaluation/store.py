@@ -27,12 +27,12 @@ class Outcome:
     """What came of a cell.
 
     Attributes:
-        cell: the cell.
-        unit: of the scores.
-        samples: for each prompt, in the order of the questions, its `index`, the `prompt`, what is right (`answer`;
-            None where the questions do not say), the `text`, its `score`, and the counts of `engine.Answer`.
-        seconds: of decoding, for each shard; shards may have been decoded side by side.
-        chat: whether prompts stood in the chat template; None where nobody noted that.
+        cell: The cell that was answered.
+        unit: The unit of the scores.
+        samples: For each prompt, in the order of the questions, its `index`, the `prompt`, what is right (`answer`;
+            None if the questions do not say), the `text`, its `score`, and the counts of `engine.Answer`.
+        seconds: The seconds that decoding took, for each shard; shards may have been decoded side by side.
+        chat: Whether prompts stood in the chat template; None if that was not noted.
     """
 
     cell: Cell
@@ -46,7 +46,7 @@ class Store:
     """The folder of a sweep. Files appear when they are whole, so that whatever is there can be relied on.
 
     Args:
-        folder: made when the first thing is written.
+        folder: The folder, which is made when the first thing is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,11 +57,11 @@ class Store:
         """Note what is about to happen.
 
         Args:
-            model: what answers; a folder holds the answers of one model.
-            session: the circumstances.
+            model: The facts about the model that answers; a folder holds the answers of one model.
+            session: The circumstances of the run.
 
         Raises:
-            SweepError: where the folder holds another model's answers, or nobody knows whose.
+            SweepError: The folder holds answers of another model, or of an unknown one.
         """
         record: dict[str, Any] = {"model": model, "sessions": []}
         recorded = (self.folder / "record.json").exists()
@@ -84,7 +84,7 @@ class Store:
         """Keep other processes from sweeping into the folder, until this one is done, or killed.
 
         Raises:
-            SweepError: another process does so; the message names it.
+            SweepError: Another process does so; the message names it.
         """
         try:
             with alone(self.folder):
@@ -96,7 +96,7 @@ class Store:
         """`model`, and `sessions`: for each start of the sweep its circumstances.
 
         Raises:
-            SweepError: where there is no record, or a damaged one.
+            SweepError: There is no record, or a damaged one.
         """
         path = self.folder / "record.json"
         try:
@@ -120,9 +120,9 @@ class Store:
         """Write a shard.
 
         Args:
-            shard, answered: what was asked, and what came of it.
-            scores: of the texts.
-            answers: what is right.
+            shard, answered: The prompts, and their answers.
+            scores: The scores of the answers.
+            answers: The right answers.
         """
         found = zip(shard.indices, shard.prompts, answers, scores, answered.answers, strict=True)
         samples = [
@@ -156,7 +156,7 @@ class Store:
         """A finished cell.
 
         Raises:
-            SweepError: where its file is damaged.
+            SweepError: Its file is damaged.
         """
         return _read_cell(self._cell(cell))
 
@@ -164,7 +164,7 @@ class Store:
         """All finished cells, in no particular order.
 
         Raises:
-            SweepError: where a file is damaged.
+            SweepError: A file is damaged.
         """
         for path in sorted(self.cells.glob("*.jsonl")):
             yield _read_cell(path)

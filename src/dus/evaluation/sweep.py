@@ -24,15 +24,15 @@ def sweep(
     """Decode and score what is not on disk yet; yields every cell, those that were there first.
 
     Args:
-        engine: decodes.
-        asked: the questions; they score here, in this process.
-        cells: of `grid`, on these questions.
-        store: where answers go, and where those of an earlier run are found.
-        run_code: whether what the model wrote may be run, in the sandbox, where questions are scored by that.
-        tell: called with each shard once it is on disk.
+        engine: The engine that decodes.
+        asked: The questions; they score answers here, in this process.
+        cells: The cells to decode, made by `grid` from these questions.
+        store: The store that answers go to, and where those of an earlier run are found.
+        run_code: Whether what the model wrote may be run, in the sandbox, to score questions that need it.
+        tell: A function that is called with each shard once it is on disk.
 
     Raises:
-        SweepError: scoring runs code and nobody agreed to that; or a file of the store is damaged.
+        SweepError: Scoring runs code and nobody agreed to that, or a file of the store is damaged.
     """
     check_consent(asked, run_code)
     named = {questions.name: questions for questions in asked}
@@ -78,7 +78,7 @@ def check_consent(asked: Sequence[Questions], run_code: bool) -> None:
     """Refuse to score by running code where nobody agreed to that.
 
     Raises:
-        SweepError: naming the questions, and how to agree.
+        SweepError: Nobody agreed; the message names the questions, and says how to agree.
     """
     for questions in asked:
         if questions.runs_code and not run_code:

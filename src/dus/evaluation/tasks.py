@@ -34,10 +34,10 @@ class Task(Protocol):
     """The contract of a task: three methods and what describes them; no model and no tensor.
 
     Attributes:
-        name: under which `dus.evaluation.tasks.get` finds it.
-        unit: what `score` counts: `right` (1 solved, 0 not) or `nats` a token (less is better).
-        answer_tokens: for each level how many tokens of the bundled model every solution fits in.
-        runs_code: whether scoring runs what the model wrote, in the sandbox.
+        name: The name under which `dus.evaluation.tasks.get` finds it.
+        unit: What `score` counts: `right` (1 if solved, else 0), or `nats` a token (less is better).
+        answer_tokens: For each level the number of tokens of the bundled model that every solution fits in.
+        runs_code: Whether scoring runs what the model wrote, in the sandbox.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Tasks(Mapping[str, Task]):
     """Tasks by their names, each imported when it is first asked for.
 
     Args:
-        places: for each name the module and the class of its task, as in `package.module:Class`.
+        places: For each name the module and the class of its task, as in `package.module:Class`.
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from dus.decoding.engine import Engine
-from dus.decoding.schedule import positions_by_step
+from dus.decoding.generate import positions_by_step
 from dus.denoisers import Denoiser
 from dus.planners import PlannerError, parse
 from dus.serving.asked import Asked, Desk
@@ -29,7 +29,7 @@ from dus.serving.pending import Pending, unless_gone
 from dus.serving.replies import Reply
 from dus.serving.requests import ChatRequest, CompletionRequest, Decoding, Limits
 from dus.serving.rows import Rows
-from dus.serving.service import Service
+from dus.serving.service import Line, Service
 
 _LARGE = 16_384
 """Bytes of a body from which on its text is read in another thread."""
@@ -54,10 +54,11 @@ class Server:
         key: that clients have to give; None asks for none.
         origins: of web pages that may ask, beside the server's own.
         defaults: settings where a request names none, as keyword arguments of `dus.generate`.
+        line: who decodes, given the limits and what counts; an engine thread of this process unless told.
 
     Attributes:
-        service: the engine thread.
-        app: the ASGI app, whose lifespan is the thread's.
+        service: who decodes.
+        app: the ASGI app, whose lifespan is that of `service`.
 
     Raises:
         GenerationError, PlannerError: the model cannot decode so.
@@ -73,11 +74,15 @@ class Server:
         key: str | None = None,
         origins: tuple[str, ...] = (),
         defaults: dict[str, Any] | None = None,
+        line: Callable[[Limits, Metrics], Line] | None = None,
     ) -> None:
         self.metrics = Metrics()
-        self.desk = Desk(model, name, Engine(model, 1, cache), limits, defaults)
-        rows = Rows(model, limits.rows, cache, watch=True)
-        self.service = Service(rows, limits.line, limits.seconds, self.metrics)
+        if line is None:
+            rows = Rows(model, limits.rows, cache, watch=True)
+            self.service: Line = Service(rows, limits.line, limits.seconds, self.metrics)
+        else:
+            self.service = line(limits, self.metrics)
+        self.desk = Desk(model, name, Engine(model, 1, cache), limits, defaults, self.service.capacity)
         self.started = int(time.time())
         self.app = FastAPI(title="dus", description=__doc__, lifespan=self._lifespan, redoc_url=None)
         self._routes()
@@ -193,7 +198,7 @@ class Server:
     async def _answer(self, request: Request, body: Decoding, ask: Callable[[], Asked]) -> Response:
         large = int(request.headers.get("content-length", _LARGE)) >= _LARGE
         asked = await run_in_threadpool(ask) if large else ask()
-        reply, pending = Reply(body, asked), Pending(self.service, asked)
+        reply, pending = Reply(body, asked), Pending(self.service, asked.jobs)
         pending.submit()
         if body.stream:
             headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dus.decoding import GenerationError, Settings
 from dus.decoding.answers import Answers, tokenizer_of
+from dus.decoding.canvas import check_fit
 from dus.decoding.engine import Engine
 from dus.decoding.prompts import to_rows
-from dus.decoding.rows import check_fit
 from dus.denoisers import Denoiser
 from dus.planners import PlannerError
 from dus.serving.errors import ApiError
@@ -53,15 +53,22 @@ class Desk:
         engine: an engine like the one that decodes; it checks settings.
         limits: of what is taken.
         defaults: settings where a request names none, as keyword arguments of `dus.generate`.
+        capacity: rows that may be here at once.
 
     Raises:
         GenerationError, PlannerError: the defaults cannot be.
     """
 
     def __init__(
-        self, model: Denoiser, name: str, engine: Engine, limits: Limits, defaults: dict[str, Any] | None = None
+        self,
+        model: Denoiser,
+        name: str,
+        engine: Engine,
+        limits: Limits,
+        defaults: dict[str, Any] | None,
+        capacity: int,
     ) -> None:
-        self.model, self.name, self.engine = model, name, engine
+        self.model, self.name, self.engine, self.capacity = model, name, engine, capacity
         self.defaults = defaults or {}
         lengths = [length for length in (limits.length, model.max_length) if length is not None]
         self.limits = replace(limits, length=min(lengths, default=None))
@@ -115,7 +122,9 @@ class Desk:
 
     def _tokens(self, prompts: list[Any], field: str) -> list[Tensor]:
         try:
-            return to_rows(self.model, prompts, chat=field == "messages")
+            ids = any(isinstance(prompt, Tensor) for prompt in prompts)  # which no template could change
+            chat = None if ids else field == "messages"
+            return to_rows(self.model, prompts, chat=chat)
         except GenerationError as error:
             raise ApiError(400, str(error), field) from None
         except TemplateError as error:
@@ -135,20 +144,18 @@ class Desk:
         if refused := request.refused():
             raise ApiError(400, refused[1], refused[0], "unsupported")
         count = len(rows) * (request.n or 1)
-        capacity = self.limits.rows + self.limits.line
-        if count > capacity:
-            raise ApiError(400, f"{count} rows are asked for, and {capacity} may be here at once", "n")
+        if count > self.capacity:
+            raise ApiError(400, f"{count} rows are asked for, and {self.capacity} may be here at once", "n")
         longest = max(map(len, rows))
         self._fits(longest - room if infill else longest, room)
         settings = self._settings(request, 0 if infill else room, longest + room)
         streamed = bool(request.stream)
         watched = streamed and (bool(request.stream_steps) or request.scores)
+        group = object()
         jobs = [
-            Job(row, settings, draw=draw, watched=watched, streamed=streamed)
+            Job(row, settings, draw=draw, watched=watched, streamed=streamed, group=group)
             for draw, row in enumerate(row for row in rows for _ in range(request.n or 1))
         ]
-        for job in jobs:
-            job.group = jobs[0]
         given = sum(len(row) - (room if infill else 0) for row in rows)
         return Asked(jobs, Answers(self.model, settings), room, given)
 

@@ -10,10 +10,10 @@ from jinja2 import TemplateError
 
 from dus.decoding import Decoded, Failed, GenerationError, Settings
 from dus.decoding.answers import Answers
+from dus.decoding.canvas import check_fit
 from dus.decoding.engine import Engine
 from dus.decoding.planning import named
 from dus.decoding.prompts import to_rows
-from dus.decoding.rows import check_fit
 from dus.denoisers import MaskedLM
 from dus.serving.rows import Job, Rows
 from dus.serving.source import Asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -45,9 +46,10 @@ class Uvicorn(uvicorn.Server):
         self.ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take no more rows."""
+        """Take no more rows, and end when those that run are done; a second Ctrl-C ends at once."""
         self.server.service.drain()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -16,13 +16,14 @@ _SECONDS_A_TOKEN = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 class _Engine(Collector):
     """What the engine thread knows, read when somebody asks."""
 
-    def __init__(self, waiting: Callable[[], int], inside: Callable[[], int], calls: Callable[[], int]) -> None:
+    def __init__(self, waiting: Callable[[], int], inside: Callable[[], int], calls: Callable[[], int] | None) -> None:
         self.waiting, self.inside, self.calls = waiting, inside, calls
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("dus_rows_waiting", "Rows that wait for a place.", self.waiting())
         yield GaugeMetricFamily("dus_rows_decoding", "Rows in the engine.", self.inside())
-        yield CounterMetricFamily("dus_denoiser_calls", "Denoiser calls.", self.calls())
+        if self.calls is not None:
+            yield CounterMetricFamily("dus_denoiser_calls", "Denoiser calls.", self.calls())
 
 
 class Metrics:
@@ -43,8 +44,10 @@ class Metrics:
             Histogram(name, text, buckets=buckets, registry=self.registry) for name, text, buckets in histograms
         )
 
-    def watch(self, waiting: Callable[[], int], inside: Callable[[], int], calls: Callable[[], int]) -> None:
-        """Tell what these functions say, beside what is counted."""
+    def watch(
+        self, waiting: Callable[[], int], inside: Callable[[], int], calls: Callable[[], int] | None = None
+    ) -> None:
+        """Tell what these functions say, beside what is counted; None where nobody here knows."""
         self.registry.register(_Engine(waiting, inside, calls))
 
     def row(self, tokens: int, calls: int, first_block: float, seconds: float) -> None:

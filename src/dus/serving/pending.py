@@ -10,11 +10,10 @@ from functools import partial
 from starlette.requests import Request
 
 from dus.decoding import Decoded, Failed
-from dus.serving.asked import Asked
 from dus.serving.errors import api_error
 from dus.serving.guard import OUTCOME
-from dus.serving.rows import Told
-from dus.serving.service import Service
+from dus.serving.rows import Job, Told, nobody
+from dus.serving.service import Line
 
 
 class Pending:
@@ -22,11 +21,11 @@ class Pending:
 
     Args:
         service: decodes them.
-        asked: the request.
+        jobs: the rows.
     """
 
-    def __init__(self, service: Service, asked: Asked) -> None:
-        self.service, self.jobs = service, asked.jobs
+    def __init__(self, service: Line, jobs: list[Job]) -> None:
+        self.service, self.jobs = service, jobs
         self.told: asyncio.Queue[tuple[int, Told]] = asyncio.Queue()
         self.loop = asyncio.get_running_loop()
         for index, job in enumerate(self.jobs):
@@ -68,6 +67,8 @@ class Pending:
                 yield index, told
         finally:
             self.cancel()
+            for job in self.jobs:
+                job.tell = nobody  # or a circle would keep all this until Python looks for circles
 
     async def rows(self) -> list[Decoded]:
         """All rows, done, in the order of the request.

@@ -41,6 +41,10 @@ Told: TypeAlias = RowStep | BlockDone | Decoded | Failed
 """What happened to a row."""
 
 
+def nobody(told: Told) -> None:
+    """Tell nobody."""
+
+
 @dataclass(eq=False)
 class Job:
     """A row that somebody asked for.
@@ -65,7 +69,7 @@ class Job:
     draw: int = 0
     watched: bool = False
     streamed: bool = False
-    tell: Callable[[Told], None] = lambda told: None
+    tell: Callable[[Told], None] = nobody
     group: object = None
     came: float = field(default_factory=time.monotonic)
     begun: float = 0.0

@@ -1,4 +1,4 @@
-"""The engine thread: one thread that decodes, a bounded line of rows that wait, and time limits."""
+"""Who decodes: a bounded line of rows that wait, and one engine thread that takes them out of it."""
 
 from __future__ import annotations
 
@@ -40,57 +40,128 @@ class TooLate(ServingError):
     """The time limit has passed."""
 
 
-class Service:
-    """Decodes rows in a thread of its own.
+class Line:
+    """Takes rows, up to a number, and counts what becomes of them; what decodes them is in a subclass.
 
     Args:
-        rows: the engine.
         line: how many rows may wait when all places are taken.
         limit: seconds that a row may take, the wait included.
         metrics: what is counted.
+
+    Attributes:
+        held: how many rows are here.
+        closing: whether no more are taken.
+        error: what has stopped the engine; None where nothing has.
     """
 
-    def __init__(self, rows: Rows, line: int, limit: float, metrics: Metrics) -> None:
-        self.rows, self.line, self.limit, self.metrics = rows, line, limit, metrics
+    def __init__(self, line: int, limit: float, metrics: Metrics) -> None:
+        self.line, self.limit, self.metrics = line, limit, metrics
         self.changed = threading.Condition()
-        self.waiting: deque[Job] = deque()
-        self.gone: set[Job] = set()
         self.held = 0
-        self.closing = self.stopped = False
+        self.closing = False
         self.error: Exception | None = None
         self.pace = 0.0
-        self.thread = threading.Thread(target=self._run, name="dus-engine", daemon=True)
-        metrics.watch(lambda: len(self.waiting), lambda: len(self.rows), lambda: self.rows.calls)
+
+    @property
+    def places(self) -> int:
+        """How many rows are decoded at once."""
+        raise NotImplementedError
 
     @property
     def capacity(self) -> int:
         """How many rows may be here at once, in a place or waiting."""
-        return self.rows.places + self.line
+        return self.places + self.line
 
     def start(self) -> None:
         """Begin to decode."""
-        self.thread.start()
+
+    def stop(self) -> None:
+        """Wait until nothing is left, and end."""
+
+    def drain(self) -> None:
+        """Take no more rows."""
+        self.closing = True
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Put the rows of a request into the line, all or none of them.
+        """Take the rows of a request, all or none of them.
 
         Raises:
-            Overloaded: the line has no room for them.
+            Overloaded: there is no room for them.
             Closing: the server is about to end, or its engine has.
         """
         with self.changed:
             if self.closing or self.error is not None:
                 raise Closing("the server is shutting down" if self.error is None else "the engine has stopped")
             if self.held + len(jobs) > self.capacity:
-                wait = max(1, math.ceil(self.pace * self.held / self.rows.places))
+                wait = max(1, math.ceil(self.pace * self.held / self.places))
                 raise Overloaded(
                     f"{self.held} rows are being decoded or wait, and there is room for {self.capacity}: "
                     f"try again in {wait} s",
                     wait,
                 )
             self.held += len(jobs)
-            self.waiting.extend(jobs)
-            self.changed.notify()
+            self.take(jobs)
+
+    def take(self, jobs: Sequence[Job]) -> None:
+        """Decode rows that there is room for."""
+        raise NotImplementedError
+
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """Give up what is not done of some rows."""
+        raise NotImplementedError
+
+    def done(self, job: Job) -> None:
+        """Let a row go."""
+        job.done = True
+        with self.changed:
+            self.held -= 1
+
+    def tell(self, job: Job, told: Told) -> None:
+        """Tell whoever asked for a row what happened to it, and count it."""
+        now = time.monotonic()
+        if isinstance(told, BlockDone | Decoded) and not job.first:
+            job.first = now
+        if isinstance(told, Decoded | Failed):
+            self.done(job)
+            took = now - job.begun
+            self.pace = took if not self.pace else 0.9 * self.pace + 0.1 * took
+        if isinstance(told, Decoded):
+            written = int(told.masked.sum())
+            calls = told.steps * (1 if job.settings.cfg_scale == 0 else 2)
+            self.metrics.row(written, calls, job.first - job.came, now - job.came)
+        job.tell(told)
+
+
+class Service(Line):
+    """Decodes rows in a thread of its own.
+
+    Args:
+        rows: the engine.
+        line, limit, metrics: as for `Line`.
+    """
+
+    def __init__(self, rows: Rows, line: int, limit: float, metrics: Metrics) -> None:
+        super().__init__(line, limit, metrics)
+        self.rows = rows
+        self.waiting: deque[Job] = deque()
+        self.gone: set[Job] = set()
+        self.stopped = False
+        self.thread = threading.Thread(target=self._run, name="dus-engine", daemon=True)
+        metrics.watch(lambda: len(self.waiting), lambda: len(self.rows), lambda: self.rows.calls)
+
+    @property
+    def places(self) -> int:
+        """How many rows are decoded at once."""
+        return self.rows.places
+
+    def start(self) -> None:
+        """Begin to decode."""
+        self.thread.start()
+
+    def take(self, jobs: Sequence[Job]) -> None:
+        """Put rows into the line; the lock is held."""
+        self.waiting.extend(jobs)
+        self.changed.notify()
 
     def cancel(self, jobs: Iterable[Job]) -> None:
         """Give up what is not done of some rows; their places are free before the next call."""
@@ -117,13 +188,13 @@ class Service:
         try:
             while self._prepare():
                 for job, told in self.rows.turn():
-                    self._tell(job, told)
+                    self.tell(job, told)
         except Exception as error:  # a bug: nobody may wait for ever
             _LOG.exception("the engine thread has stopped")
             with self.changed:
                 self.error = error
                 for job in [*self.waiting, *self.rows.inside.values(), *self.rows.again]:
-                    self._tell(job, Failed(-1, error))
+                    self.tell(job, Failed(-1, error))
 
     def _prepare(self) -> bool:
         """See to the line before the next call; False where the thread has to end."""
@@ -150,8 +221,8 @@ class Service:
         job.begun = now
         try:
             self.rows.add(job)
-        except ValueError as error:  # checked before it came; what is found only here answers this row
-            self._tell(job, Failed(-1, error))
+        except Exception as error:  # checked before it came; what is found only here answers this row
+            self.tell(job, Failed(-1, error))
 
     def _refuse(self, job: Job, error: ServingError) -> None:
         self._leave(job)
@@ -165,23 +236,4 @@ class Service:
             self.waiting.remove(job)
         else:
             self.rows.drop(job)
-        self._done(job)
-
-    def _done(self, job: Job) -> None:
-        job.done = True
-        with self.changed:
-            self.held -= 1
-
-    def _tell(self, job: Job, told: Told) -> None:
-        now = time.monotonic()
-        if isinstance(told, BlockDone | Decoded) and not job.first:
-            job.first = now
-        if isinstance(told, Decoded | Failed):
-            self._done(job)
-            took = now - job.begun
-            self.pace = took if not self.pace else 0.9 * self.pace + 0.1 * took
-        if isinstance(told, Decoded):
-            written = int(told.masked.sum())
-            calls = told.steps * (1 if job.settings.cfg_scale == 0 else 2)
-            self.metrics.row(written, calls, job.first - job.came, now - job.came)
-        job.tell(told)
+        self.done(job)

@@ -77,8 +77,10 @@ class Shards:
         return set(self._of(number))
 
     def add(self, number: int, count: int, index: int, record: Mapping[str, Any]) -> None:
-        """Keep the answer to a row; when its shard's `count` rows are there, the shard is done."""
+        """Keep the answer to a row, the first one; when its shard's `count` rows are there, the shard is done."""
         held = self._of(number)
+        if index in held or self.whole(number):
+            return
         line = json.dumps(record, ensure_ascii=False)
         if number not in self.open:
             self.folder.mkdir(parents=True, exist_ok=True)

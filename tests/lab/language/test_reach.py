@@ -1,43 +1,17 @@
 """Particles and what tokens say of each other, on a tiny random Llama whose every continuation can be summed over."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from dus.lab.language.judges import JudgeError, load_judge, unpermuted
-from dus.lab.language.particles import Context, divergence, joined, passed
-from dus.lab.language.reach import Plan, reach
-
-VOCAB = 5
+from dus.lab.language.particles import Context, Passed, divergence, joined, passed
+from dus.lab.language.reach import Plan, _gains, reach
 
 
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=VOCAB, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, initializer_range=0.6,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
-
-
-@torch.no_grad()
-def joint(model, context, length):
-    """[V, …, V]: the probability of every continuation."""
-    table = torch.empty((VOCAB,) * length, dtype=torch.float64)
-    for path in itertools.product(range(VOCAB), repeat=length):
-        row = torch.cat([context, torch.tensor(path)])
-        logs = model(input_ids=row[None]).logits[0].double().log_softmax(-1)
-        table[path] = sum(logs[len(context) - 1 + i, token] for i, token in enumerate(path)).exp()
-    return table
-
-
-def test_particles_give_the_conditionals_of_the_joint(model):
+def test_particles_give_the_conditionals_of_the_joint(model, joint):
     context = torch.tensor([1, 3, 2])
-    exact = joint(model, context, 4)
+    exact = joint(context, 4)
     generator = torch.Generator().manual_seed(0)
     sets = [passed(Context(model, context), {0: 4, 2: 1}, 4, 2000, generator) for _ in range(2)]
     found = joined(*sets)
@@ -50,9 +24,9 @@ def test_particles_give_the_conditionals_of_the_joint(model):
     assert (found.sizes <= 4000.0001).all()
 
 
-def test_information_is_that_of_the_joint(model):
+def test_information_is_that_of_the_joint(model, joint):
     context = torch.tensor([0, 2])
-    exact = joint(model, context, 3)
+    exact = joint(context, 3)
     generator = torch.Generator().manual_seed(0)
     plan = Plan(particles=200, draws=150, longest=3, spacings=(1,))
     found = reach(model, context, plan, generator)
@@ -60,6 +34,23 @@ def test_information_is_that_of_the_joint(model):
         independent = pair.sum(1, keepdim=True) * pair.sum(0, keepdim=True)
         information = float(divergence(pair.flatten(), independent.flatten()))
         assert found.information[spacing - 1].corrected == pytest.approx(information, abs=0.12)
+        assert found.information[spacing - 1].crossed == pytest.approx(information, abs=0.12)
+
+
+def test_without_dependence_the_crossed_value_is_zero_on_average():
+    """The others are not: few particles differ from one another."""
+    generator = torch.Generator().manual_seed(0)
+
+    def halves():
+        one, two = (torch.rand(1, 50, generator=generator).double().pow(4) + 1e-3 for _ in range(2))
+        sets = [Passed(x / x.sum(), *[torch.zeros(1)] * 5) for x in (one, two)]
+        both = Passed((sets[0].means + sets[1].means) / 2, *[torch.zeros(1)] * 5)
+        return sets[0], sets[1], both
+
+    values = torch.stack([_gains(halves(), halves())[:, 0] for _ in range(2000)])
+    whole, half, crossed = values.mean(0).tolist()
+    assert half > whole > 0.3
+    assert abs(crossed) < 0.05
 
 
 def test_queries_and_keys_come_back_from_llama_cpp_s_order():
@@ -82,9 +73,9 @@ def test_the_command_writes_its_tables(model, tmp_path, monkeypatch):
 
     class Words:
         def __call__(self, text):
-            return {"input_ids": [ord(letter) % VOCAB for letter in text]}
+            return {"input_ids": [ord(letter) % 5 for letter in text]}
 
-    monkeypatch.setattr("dus.lab.language.judges.load_judge", lambda source: (model, Words(), "tiny"))
+    monkeypatch.setattr("dus.lab.language.judges.load_judge", lambda source, dtype: (model, Words(), "tiny"))
     (tmp_path / "a.jsonl").write_text('{"question": "How many?"}\n{"question": "How far?"}\n')
     typed = ["theory", "language", str(tmp_path / "a.jsonl"), "--contexts", "2", "--particles", "4"]
     result = CliRunner().invoke(app, [*typed, "--page", str(tmp_path / "page.md")])
@@ -92,4 +83,4 @@ def test_the_command_writes_its_tables(model, tmp_path, monkeypatch):
     written = (tmp_path / "page.md").read_text()
     assert "# How far dependence reaches: tiny" in written
     assert "Total correlation of dilated groups of 4" in written
-    assert written.count("±") == 3 * (10 + 4)
+    assert written.count("±") == 4 * (10 + 4) + 2

@@ -21,6 +21,8 @@ def data(tmp_path_factory):
     (folder / "prose" / "foxes.txt").write_text("\f".join("".join(lines[i : i + 9]) for i in range(290)))
     pairs = [{"question": f"What is {n} and {n}?", "answer": f"It is <<{n}+{n}={2 * n}>>{2 * n}."} for n in range(40)]
     (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    source = {"title": "Foxes", "licence": "CC0", "from": "nowhere", "characters": 9}
+    (folder / "prose" / "sources.json").write_text(json.dumps([source]))
     corpus.write(folder / "prose", folder / "pairs.jsonl", folder / "pairs.jsonl", folder / "data", length=64)
     return folder / "data"
 
@@ -45,6 +47,15 @@ def test_masks_lie_where_they_may_and_weigh_one_a_row(data):
     torch.testing.assert_close(weights.sum(1), torch.full((10,), 0.1))
     assert maskable[5:].all()
     assert not maskable[:5, 0].any()
+    assert maskable[:5, 1].tolist() == [False, True, False, True, False]  # the question of every other pair
+
+
+def test_of_what_is_held_out_questions_and_answers_are_measured_apart(data):
+    held = Corpus(data, "cpu").held_out(4)
+    (tokens, questions), (_, answers) = held["questions"], held["answers"]
+    decode = Corpus(data, "cpu").tokenizer.decode
+    assert decode(tokens[3][questions[3]]) == "What is 3 and 3?"
+    assert decode(tokens[3][answers[3]]) == "It is 6.<|endoftext|>"
 
 
 def test_batched_muon_steps_as_torch_does():
@@ -73,8 +84,11 @@ def test_a_run_learns_is_resumed_and_becomes_a_checkpoint(data, tmp_path, monkey
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] > log[-2]["step"]
     assert log[-1]["prose"] < log[0]["prose"]
-    export.write(out, data / "tokenizer", tmp_path / "model")
+    export.write(out, data, tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "| Foxes | CC0 | nowhere | 9 |" in card
+    assert f"{log[-1]['step']:,} steps" in card
     model = dus.load(str(tmp_path / "model"))
     assert len(dus.generate(model, "What is 3 and 3?", max_new_tokens=8, block_length=8, eos="ignore").tokens[0]) == 8
     with pytest.raises(FileNotFoundError, match="holds no weights"):
-        export.write(tmp_path, data / "tokenizer", tmp_path / "none")
+        export.write(tmp_path, data, tmp_path / "none")

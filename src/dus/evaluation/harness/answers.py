@@ -33,11 +33,11 @@ def answers(
     """Each row's index and answer, batch by batch; a draw depends on the row's number and not on its batch.
 
     Args:
-        model: a denoiser with a tokenizer.
-        rows: int64 1-D tensors, the prompts.
-        settings: how to decode.
-        batch_size: rows decoded together.
-        numbers: of the rows, distinct.
+        model: A denoiser with a tokenizer.
+        rows: The prompts, int64 1-D tensors.
+        settings: The settings that all rows are decoded by.
+        batch_size: The number of rows that are decoded together.
+        numbers: The numbers of the rows, no two of them equal.
     """
     run = Run(model, rows, settings, batch_size, numbers=numbers)
     tokenizer: Any = model.tokenizer
@@ -71,10 +71,11 @@ def written(
     """Whether each pair's continuation is what is written behind its context, at temperature 0, in as many tokens.
 
     Args:
-        model: the denoiser.
-        pairs: contexts and continuations.
-        settings: how to decode.
-        rows_of: the rows of a batch, from how many there are and a function that tries a number of them.
+        model: The denoiser.
+        pairs: The contexts and continuations.
+        settings: The settings that contexts are continued by.
+        rows_of: A function that returns the rows of a batch, given how many there are and a function that tries a
+            number.
     """
     found: dict[tuple[tuple[int, ...], int], list[int]] = {}
     for length in sorted({len(continuation) for _, continuation in pairs}):

@@ -39,20 +39,22 @@ class Arguments:
     were written for other models should not change it unasked.
 
     Attributes:
-        planner, block_length, max_new_tokens, cache, temperature, top_p, top_k, cfg_scale, eos: of `dus.generate`.
-        seed: of the draws of tokens, and of the masks behind a log-likelihood; 0 where nobody says.
-        suppress_tokens, defer_tokens: of `dus.generate`; in a text, semicolons separate the ids.
-        mc_samples: masks that a log-likelihood is averaged over.
-        check_greedy: whether a log-likelihood comes with lm-eval's `is_greedy`, which takes a decoding of its own and
-            which few metrics read; else that is always False.
-        escape_until: leave out the stop strings of tasks, as Dream's evaluation of instruct models does.
-        add_bos_token: whether a text begins with the tokenizer's first token; None does what the tokenizer does.
-        max_length: the longest canvas in tokens; what is longer loses the beginning of its context. None: the model's.
-        batch_size: rows a denoiser call; or `auto`, the largest of `max_batch_size`, its half, … that fits in memory.
-        max_batch_size: see there.
-        revision, dtype, device, trust_remote_code, mask_token_id, shift, quantize, compile: of `dus.load`.
-        peft: a folder or hub id of an adapter, `adapter` of `dus.load`.
-        device_map, attn_implementation: of transformers' `from_pretrained`.
+        planner, block_length, max_new_tokens, cache, temperature, top_p, top_k, cfg_scale, eos: Arguments of
+            `dus.generate`.
+        seed: The seed that tokens are sampled with, and the masks behind a log-likelihood; 0 if it is not given.
+        suppress_tokens, defer_tokens: Arguments of `dus.generate`; in a text, semicolons separate the ids.
+        mc_samples: The number of masks that a log-likelihood is averaged over.
+        check_greedy: Whether lm-eval's `is_greedy` is computed with a log-likelihood, which takes a decoding of its own
+            and is read by few metrics; otherwise it is always False.
+        escape_until: Whether to leave out the stop strings of tasks, as Dream's evaluation of instruct models does.
+        add_bos_token: Whether a text begins with the tokenizer's first token; None does what the tokenizer does.
+        max_length: The longest canvas, in tokens; a longer one loses the beginning of its context. None is the model's.
+        batch_size: The number of rows in a denoiser call; `auto` takes the largest of `max_batch_size`, its half, and
+            so on that fits in memory.
+        max_batch_size: The most rows that `batch_size=auto` tries.
+        revision, dtype, device, trust_remote_code, mask_token_id, shift, quantize, compile: Arguments of `dus.load`.
+        peft: The folder or hub id of an adapter, which `dus.load` calls `adapter`.
+        device_map, attn_implementation: Arguments of transformers' `from_pretrained`.
     """
 
     planner: str | None = None
@@ -92,7 +94,7 @@ class Arguments:
         but for the cache, which none is a mode of.
 
         Raises:
-            HarnessError, GenerationError, PlannerError: on a name that is unknown, or a value that cannot be meant.
+            HarnessError, GenerationError, PlannerError: A name is unknown, or a value cannot be meant.
         """
         hints = typing.get_type_hints(cls)
         if unknown := given.keys() - hints.keys():
@@ -118,8 +120,8 @@ class Arguments:
         """How to decode a request that asks for this in its `gen_kwargs`.
 
         Raises:
-            HarnessError: on a setting that there is not.
-            GenerationError, PlannerError: on a value that cannot be meant.
+            HarnessError: There is no such setting.
+            GenerationError, PlannerError: A value cannot be meant.
         """
         from lm_eval.utils import warning_once
 

@@ -17,6 +17,7 @@ import torch
 
 from dus.decoding import Settings
 from dus.denoisers import Denoiser
+from dus.denoisers.adapters import model_and_adapter
 from dus.denoisers.files import checkpoint_folder
 from dus.evaluation.harness.arguments import Arguments
 from dus.evaluation.record import fingerprint
@@ -28,8 +29,8 @@ class Kept:
     """What was answered and scored before, in a file of lm-eval's cache, for one model.
 
     Args:
-        database: lm-eval's, of `sqlitedict`; None where nothing is to be kept.
-        model: what tells the model from others, as JSON.
+        database: The `sqlitedict` of lm-eval's cache; None if nothing is to be kept.
+        model: The facts that tell the model from others, as JSON can hold them.
     """
 
     def __init__(self, database: Any, model: Mapping[str, Any] | None = None) -> None:
@@ -68,15 +69,15 @@ def model_of(name: str | None, model: Denoiser, arguments: Arguments) -> dict[st
     """What tells a model from others: files and how they were loaded; or the logits of a few tokens.
 
     Args:
-        name: folder or hub id; the bundled model where it is None, and the model is no object from elsewhere.
-        model: the denoiser.
-        arguments: how it was loaded, and how it reads texts.
+        name: The folder or hub id that it was loaded from; None is the bundled model.
+        model: The denoiser.
+        arguments: The arguments that say how it was loaded and how it reads texts.
     """
     read = {"add_bos_token": arguments.add_bos_token, "max_length": arguments.max_length}
     loaded = {key: value for key, value in arguments.loading.items() if key not in ("device", "device_map")}
-    folders = [checkpoint_folder(name, arguments.revision, code=arguments.trust_remote_code)]
-    folders += [checkpoint_folder(arguments.peft, None, code=False)] if arguments.peft else []
-    weights = [fingerprint(folder) for folder in folders]
+    code = arguments.trust_remote_code
+    folders = model_and_adapter(checkpoint_folder(name, arguments.revision, code), arguments.peft, code)
+    weights = [fingerprint(folder) for folder in folders if folder is not None]
     return {**read, **loaded, "dtype": str(getattr(model, "dtype", "")), "weights": weights}
 
 

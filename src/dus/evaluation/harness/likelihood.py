@@ -27,8 +27,9 @@ class Estimate:
     """A log-likelihood in nats.
 
     Attributes:
-        value: the mean over masks.
-        error: its standard error; 0 where no mask was left out, NaN where there is but one or a token is impossible.
+        value: The mean over masks, in nats.
+        error: The standard error of the mean. It is 0 if every possible mask was used, and NaN if there is only one
+            mask or a token is impossible.
     """
 
     value: float
@@ -40,11 +41,11 @@ class Likelihood:
     """Estimates log-likelihoods of continuations behind contexts.
 
     Attributes:
-        model: the denoiser.
-        samples: masks for each continuation; one of L tokens has `2^L - 1` in all, and where these are no more, each
-            is used once, with its share in the mean, and the estimate is exact.
-        seed: of the masks. A pair's depend on it and on the pair's tokens alone.
-        cfg_scale: of classifier-free guidance, as in `dus.generate`.
+        model: The denoiser.
+        samples: The number of masks for each continuation. A continuation of L tokens has `2^L - 1` of them; if these
+            are not more, each is used once, with its share in the mean, and the estimate is exact.
+        seed: The seed of the masks. Those of a pair depend on it and on the tokens of the pair only.
+        cfg_scale: The scale of classifier-free guidance, as in `dus.generate`.
     """
 
     model: Denoiser
@@ -56,8 +57,9 @@ class Likelihood:
         """Each pair's index and estimate, as they are done.
 
         Args:
-            pairs: contexts, which may be empty, and continuations of at least one token; neither holds the mask.
-            batch_size: canvases a denoiser call, those of similar length; under guidance each takes two calls.
+            pairs: The contexts, which may be empty, and continuations of at least one token; neither may hold the mask.
+            batch_size: The number of canvases, of similar length, in a denoiser call; under guidance each takes two
+                calls.
         """
         masked = canvases(pairs, self.model.mask_token_id, self.samples, self.seed)
         for index, values in groupby(self._scored(masked, batch_size), key=lambda scored: scored[0]):

@@ -20,12 +20,12 @@ class Masked:
     """One masked canvas of a pair of context and continuation.
 
     Attributes:
-        pair: the index of the pair.
-        canvas: int64 `[L]`, its tokens with masks among those of the continuation.
-        read: int64 `[l]`, the masked positions.
-        target: int64 `[l]`, the tokens that were there.
-        free: tokens of the continuation.
-        weight: of the target's log-probability in the sum that estimates the pair's log-likelihood.
+        pair: The index of the pair.
+        canvas: Int64 `[L]`: its tokens, with masks among those of the continuation.
+        read: Int64 `[l]`: the masked positions.
+        target: Int64 `[l]`: the tokens that were there.
+        free: The number of tokens in the continuation.
+        weight: The weight of the target's log-probability in the sum that estimates the log-likelihood of the pair.
     """
 
     pair: int
@@ -41,9 +41,9 @@ class Batch:
     """Canvases for one denoiser call, equal ones computed once: choices that are all mask have theirs in common.
 
     Attributes:
-        members: the canvases.
-        rows: for each of them its row of the call.
-        distinct: for each row a canvas that it is.
+        members: The canvases.
+        rows: For each canvas the row of the call that it is.
+        distinct: For each row one of the canvases that it is.
     """
 
     members: list[Masked] = field(default_factory=list)
@@ -58,9 +58,9 @@ def masks_of(length: int, samples: int, seed: list[int]) -> tuple[NDArray[np.boo
     spaces them likewise within a batch. Where there are no more than `samples` masks at all, these are all of them.
 
     Args:
-        length: L, at least 1.
-        samples: n.
-        seed: of the draws, whole numbers from 0.
+        length: The number L of tokens, at least 1.
+        samples: The number n of masks.
+        seed: The seeds of the draws, whole numbers from 0.
 
     Returns:
         Bool `[n, L]`, by ascending numbers of masked tokens where they are drawn, and float64 `[n]`.

@@ -36,17 +36,17 @@ class DusLM(TemplateLM):
     """A masked diffusion language model with a planner, as lm-eval's `dus`.
 
     Args:
-        pretrained: folder or hub id as for `dus.load`, or a denoiser with a tokenizer; None is the bundled model.
-        arguments: the fields of `Arguments`, which describes them.
+        pretrained: A folder or hub id, as for `dus.load`, or a denoiser with a tokenizer; None is the bundled model.
+        arguments: The fields of `Arguments`, which describes them.
 
     Attributes:
-        denoiser, tokenizer: what answers.
-        arguments: how to decode and to score.
-        record: denoiser calls and standard errors of what this process answered and scored so far.
+        denoiser, tokenizer: The model that answers, and its tokenizer.
+        arguments: The arguments that say how to decode and to score.
+        record: The denoiser calls and standard errors of what this process has answered and scored so far.
 
     Raises:
-        HarnessError, GenerationError, PlannerError: on an argument that is unknown or cannot be meant.
-        DenoiserError: where the model cannot be loaded.
+        HarnessError, GenerationError, PlannerError: An argument is unknown or cannot be meant.
+        DenoiserError: The model cannot be loaded.
     """
 
     def __init__(self, pretrained: str | Denoiser | None = None, **arguments: Any) -> None:
@@ -120,7 +120,7 @@ class DusLM(TemplateLM):
         """The conversation as a prompt, in the tokenizer's chat template.
 
         Raises:
-            HarnessError: where it has none, or refuses the conversation, as some do with a system's turn.
+            HarnessError: The tokenizer has none, or it refuses the conversation, as some do with a system's turn.
         """
         if self.tokenizer.chat_template is None:
             raise HarnessError("the model's tokenizer has no chat template: leave out --apply_chat_template")
@@ -143,7 +143,7 @@ class DusLM(TemplateLM):
         """An answer to each request, which is a context and its `gen_kwargs`; see `Arguments` for what these may say.
 
         Raises:
-            HarnessError, GenerationError, PlannerError: on `gen_kwargs` that cannot be meant.
+            HarnessError, GenerationError, PlannerError: The `gen_kwargs` cannot be meant.
         """
         groups = list(grouped(requests, self.arguments, self.texts))
         texts = [""] * len(requests)
@@ -179,7 +179,7 @@ class DusLM(TemplateLM):
         """For each request, a context and a continuation, its log-likelihood in nats and whether it is what is written.
 
         Raises:
-            HarnessError: on a continuation that has no token of its own, or is longer than the model takes.
+            HarnessError: A continuation has no token of its own, or is longer than the model takes.
         """
         asked, places = once(requests)
         encoded = [(request.args, *self._encode_pair(*request.args)) for request in asked]

@@ -20,7 +20,7 @@ def value_of(name: str, value: Any, hint: Any) -> Any:
     """A value as the type `hint` wants it; None, and a text that says so where no text is wanted, is None.
 
     Raises:
-        HarnessError: naming the argument, what is wrong with it and what would be right.
+        HarnessError: The value cannot be meant; the message names the argument and says what would be right.
     """
     kinds = tuple(kind for kind in typing.get_args(hint) if kind is not type(None))
     wanted = hint if hint in _READERS else typing.Union[kinds]  # noqa: UP007 (of as many as there are)

@@ -15,8 +15,8 @@ class Calls:
     """What a task's answers took, one entry an answer.
 
     Attributes:
-        nfe: denoiser calls.
-        tokens: tokens before the end token or stop string.
+        nfe: The number of denoiser calls.
+        tokens: The number of tokens before the end token or stop string.
     """
 
     nfe: list[int] = field(default_factory=list)
@@ -38,8 +38,8 @@ class Record:
     """What was answered and scored so far.
 
     Attributes:
-        calls: for each task what its answers took.
-        errors: the standard errors of log-likelihoods, in nats.
+        calls: What the answers to each task took, by its name.
+        errors: The standard errors of log-likelihoods, in nats.
     """
 
     calls: dict[str, Calls] = field(default_factory=dict)

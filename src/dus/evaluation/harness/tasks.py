@@ -48,12 +48,12 @@ def load(names: Iterable[str], data_dir: str | Path | None = None) -> tuple[list
     """Tasks and groups by name, and a task manager, as `lm_eval.simple_evaluate` takes them.
 
     Args:
-        names: of lm-eval's tasks in `FOLDERS`, such as `gsm8k`, `minerva_math500` or `bbh_cot_fewshot`, or of
+        names: The names of lm-eval's tasks in `FOLDERS`, such as `gsm8k`, `minerva_math500` or `bbh_cot_fewshot`, or of
             `tasks_own.NAMES`.
-        data_dir: a folder with the data sets; None is the hub.
+        data_dir: The folder with the data sets; None is the hub.
 
     Raises:
-        HarnessError: where a name is unknown, a data set is not there, or a resource is missing.
+        HarnessError: A name is unknown, a data set is not there, or a resource is missing.
     """
     found: list[Task | Group] = []
     wanted = list(names)
@@ -75,11 +75,11 @@ def write(folder: Path, names: Iterable[str], data_dir: str | Path | None = None
     """Write the configs of tasks, of a group those of its members too, to a folder for lm-eval's `--include_path`.
 
     Args:
-        folder: to write to.
-        names, data_dir: as in `load`.
+        folder: The folder to write to.
+        names, data_dir: The tasks and their data, as for `load`.
 
     Raises:
-        HarnessError: where a name is unknown or a resource is missing.
+        HarnessError: A name is unknown or a resource is missing.
     """
     for name in names:
         config = _config(name, data_dir)

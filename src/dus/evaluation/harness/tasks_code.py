@@ -32,9 +32,9 @@ def pass_at_k(references: list[str], predictions: list[list[str]], k: list[int])
     """For each k the chance that one of k programs passes, from n of which c do: 1 - C(n-c, k) / C(n, k), the mean.
 
     Args:
-        references: tests, one text a problem.
-        predictions: programs, a list for each problem.
-        k: how many are drawn; left out where a problem has fewer programs.
+        references: The tests, one text for each problem.
+        predictions: The programs, a list for each problem.
+        k: The numbers of programs that are drawn; those of which a problem has fewer programs are left out.
     """
     pairs = [(code, tests) for tests, codes in zip(references, predictions, strict=True) for code in codes]
     passed = iter(sandbox.passes_all(pairs))

@@ -29,7 +29,7 @@ class Local(ConfigurableTask):
     """One of lm-eval's tasks whose data set is read from the folder `data_dir` of the config's `dataset_kwargs`.
 
     Raises:
-        HarnessError: where a file is missing or damaged, or the folder has no place for the data set.
+        HarnessError: A file is missing or damaged, or the folder has no place for the data set.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ def read(folder: str, hub_id: str, name: str | None, split: str) -> datasets.Dat
     """A split of a data set, from its file in `folder`.
 
     Raises:
-        HarnessError: where a file is missing or damaged, or a folder has no place for the data set.
+        HarnessError: A file is missing or damaged, or a folder has no place for the data set.
     """
     if split not in FILES.get(hub_id, {}):
         raise HarnessError(f"a data folder has no file for {hub_id} ({split}): leave out the folder to use the hub")

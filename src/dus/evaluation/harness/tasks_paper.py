@@ -15,11 +15,11 @@ class Published:
     """How the paper ran a benchmark. Shots are those of lm-eval's task.
 
     Attributes:
-        task: lm-eval's name, for base models.
-        instruct_task: lm-eval's name for instruct models, where it has another one.
-        max_new_tokens: the generation length.
-        problems: how many were taken, where it was not all of them; None is all.
-        source: of these numbers.
+        task: The name of lm-eval's task for base models.
+        instruct_task: The name of lm-eval's task for instruct models, where that is another one.
+        max_new_tokens: The length of a generation, in tokens.
+        problems: The number of problems that were taken; None is all of them.
+        source: Where the paper says so.
     """
 
     task: str

@@ -31,8 +31,8 @@ class Benchmark:
     `exact_match` of `minerva_math500`, `pass@1` of the code tasks, `prompt_level_strict_acc` of `ifeval`.
 
     Attributes:
-        asked: for each prompt the task and its request.
-        name, prompts, chat, max_new_tokens, stop, unit, runs_code: as in `Questions`.
+        asked: For each prompt the task and its request.
+        name, prompts, chat, max_new_tokens, stop, unit, runs_code: The same as in `Questions`.
     """
 
     name: str
@@ -78,15 +78,15 @@ def benchmark(
     """A benchmark by lm-eval's name.
 
     Args:
-        name: of a task or group that `tasks.load` takes.
-        data_dir: a folder with the data sets; None is the hub.
-        limit: how many problems, from the first on; of a group its tasks' first, then their second, and so on.
-        max_new_tokens: room for an answer; None is the paper's, or else the task's own.
-        chat: whether the whole prompt is a user's message in the model's chat template.
+        name: The name of a task or group that `tasks.load` takes.
+        data_dir: The folder with the data sets; None is the hub.
+        limit: The number of problems, from the first on; of a group the first of each task, then the second, and so on.
+        max_new_tokens: The most tokens of an answer; None is what the paper says, or else the task.
+        chat: Whether the whole prompt is a user's message in the model's chat template.
 
     Raises:
-        HarnessError: as `tasks.load`; where the task wants several answers to a problem; and on `chat` where it begins
-            the answer itself, after the message.
+        HarnessError: The task cannot be loaded, as for `tasks.load`; it wants several answers to a problem; or it is to
+            be a chat and begins the answer itself, after the message.
     """
     [found], _ = load([name], data_dir)
     members = found.get_all_tasks() if isinstance(found, Group) else [found]

@@ -20,10 +20,10 @@ class Texts:
     """A tokenizer and what its tokens have to fit in.
 
     Attributes:
-        tokenizer: of transformers.
-        mask_token_id: which no text may contain.
-        add_bos_token: whether a text begins with the tokenizer's first token; None does what the tokenizer does.
-        max_length: the longest canvas, in tokens; None is any.
+        tokenizer: A tokenizer of transformers.
+        mask_token_id: The id of the mask token, which no text may contain.
+        add_bos_token: Whether a text begins with the tokenizer's first token; None does what the tokenizer does.
+        max_length: The longest canvas, in tokens; None sets no limit.
     """
 
     tokenizer: Any
@@ -39,7 +39,7 @@ class Texts:
         """A text that begins with the first token, as some chat templates do, gets no second one.
 
         Raises:
-            HarnessError: where the text contains the mask token.
+            HarnessError: The text contains the mask token.
         """
         first = self.tokenizer.bos_token
         begun = first is not None and text.startswith(first)

@@ -27,11 +27,11 @@ class Work:
     """Rows of one task that are decoded under the same settings.
 
     Attributes:
-        task: its name.
-        settings: how to decode them.
-        numbers: of the rows, from which draws count.
-        rows: int64 1-D tensors, their prompts.
-        members: for each row the indices of the requests that it answers.
+        task: The name of the task.
+        settings: The settings that the rows are decoded by.
+        numbers: The numbers of the rows, on which random draws depend.
+        rows: The prompts, int64 1-D tensors.
+        members: For each row the indices of the requests that it answers.
     """
 
     task: str
@@ -45,7 +45,7 @@ def grouped(requests: Sequence[Instance], arguments: Arguments, texts: Texts) ->
     """The requests, which are contexts and their `gen_kwargs`, as rows to decode.
 
     Raises:
-        HarnessError, GenerationError, PlannerError: on `gen_kwargs` that cannot be meant.
+        HarnessError, GenerationError, PlannerError: The `gen_kwargs` cannot be meant.
     """
     groups: dict[tuple[str, str], dict[int, list[int]]] = {}
     for index, (request, (task, number)) in enumerate(zip(requests, numbered(requests), strict=True)):

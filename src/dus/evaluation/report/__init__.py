@@ -23,17 +23,18 @@ def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, re
     """Write the page `out`, and into a folder beside it, of the same name without suffix, pictures and CSV files.
 
     Args:
-        folder: of a sweep; what is finished is reported.
-        out: the page, `….md`.
-        command: that the page names as its own.
-        paper: print the published figures too.
-        references: results files of lm-eval's model `hf`; each gives a line in the pictures of the tasks it holds.
+        folder: The folder of a sweep, whose finished cells are reported.
+        out: The file of the page, `….md`.
+        command: The command that the page names as the one that made it.
+        paper: Whether to print the published figures too.
+        references: Results files of lm-eval's model `hf`; each becomes a line in the pictures of the tasks that it
+            holds.
 
     Returns:
         The page.
 
     Raises:
-        SweepError: there is no sweep, no finished cell, a damaged file, or no matplotlib.
+        SweepError: There is no sweep, no finished cell, a damaged file, or no matplotlib.
     """
     figures.require_matplotlib()
     if out.suffix != ".md":

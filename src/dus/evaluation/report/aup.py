@@ -25,8 +25,8 @@ def aup(points: Iterable[tuple[float, float]], best: float) -> float:
     The metric of hao-ai-lab's d3LLM (arXiv 2601.07568).
 
     Args:
-        points: tokens a call, and accuracy in percent.
-        best: y_max, the best accuracy of all planners compared, in percent.
+        points: Pairs of tokens a call, and accuracy in percent.
+        best: The best accuracy of all planners compared, y_max, in percent.
     """
     curve = sorted(points)
     kept = [(speed, accuracy) for speed, accuracy in curve if accuracy >= curve[0][1] - TOLERANCE]

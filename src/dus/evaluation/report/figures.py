@@ -54,7 +54,7 @@ def require_matplotlib() -> None:
     """Refuse to begin where no picture could be drawn in the end.
 
     Raises:
-        SweepError: matplotlib is not installed.
+        SweepError: Matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
         raise SweepError("the report's pictures need matplotlib: pip install 'dus[plots]'")
@@ -67,9 +67,9 @@ def frontier(stem: Path, section: Section, references: Sequence[Reference] = ())
     planner with each of them. Bands are 95% intervals; small numbers are block lengths, of DUS or without a cache.
 
     Args:
-        stem: the path without its suffix.
-        section: what to draw.
-        references: of autoregressive models, horizontal lines.
+        stem: The path of the picture without its suffix.
+        section: The section whose results are drawn.
+        references: The scores of autoregressive models, drawn as horizontal lines.
     """
     from matplotlib import rc_context
 

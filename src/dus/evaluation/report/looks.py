@@ -50,10 +50,10 @@ class Look:
     """How a planner is shown.
 
     Attributes:
-        label: a short name.
-        colour: of its lines.
-        panel: of the pictures.
-        place: sorts planners for tables and legends.
+        label: A short name of the planner.
+        colour: The colour of its lines.
+        panel: The panel of the pictures that it belongs in.
+        place: What planners are sorted by in tables and legends.
     """
 
     label: str

@@ -26,11 +26,11 @@ def page(
     """The report as Markdown.
 
     Args:
-        sections: at least one.
-        record: of the sweep.
-        pictures: for each section the address of its picture, without suffix.
-        command: that made the page.
-        paper: whether to print the paper's figures.
+        sections: The sections of the page, at least one.
+        record: The record of the sweep.
+        pictures: For each section the address of its picture, without suffix.
+        command: The command that made the page.
+        paper: Whether to print the paper's figures.
     """
     parts = [
         f"# Planners on `{record['model']['name']}`",

@@ -15,9 +15,9 @@ class Reference:
     """How well a model does on a task.
 
     Attributes:
-        model: its name.
-        task: lm-eval's name of the task.
-        score: 0 to 1, with 1.96 of lm-eval's standard errors to either side.
+        model: The name of the model.
+        task: The name of lm-eval's task.
+        score: The score, 0 to 1, with 1.96 of lm-eval's standard errors to either side.
     """
 
     model: str
@@ -29,7 +29,7 @@ def read(path: Path) -> list[Reference]:
     """A reference for each task of a file that `lm_eval --model hf --output_path …` wrote; the first metric counts.
 
     Raises:
-        SweepError: it is no such file, or another model's.
+        SweepError: It is no such file, or another model's.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

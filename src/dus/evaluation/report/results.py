@@ -38,11 +38,11 @@ class Result:
     """One planner at one block length in one cache mode, the runs with its seeds together.
 
     Attributes:
-        planner, cache, block_length: which.
-        seeds: of the `S` runs.
-        scores: float `[S, N]`, of the `N` problems.
-        counts: for each name in `store.COUNTS` float `[S, N]`.
-        seconds: of decoding, a problem.
+        planner, cache, block_length: What was decoded with.
+        seeds: The seeds of the `S` runs.
+        scores: Float `[S, N]`: the scores of the runs on the `N` problems.
+        counts: Float `[S, N]` for each name in `store.COUNTS`.
+        seconds: The seconds that decoding a problem took.
     """
 
     planner: str
@@ -90,14 +90,14 @@ class Section:
     """Results on the same prompts under the same rules, in an order for reading.
 
     Attributes:
-        questions: their name.
-        unit: of the scores.
-        problems: how many.
-        max_new_tokens, eos, temperature, batch_size: as in `Cell`.
-        results: of planners, block lengths and cache modes.
-        chat: whether prompts stood in the chat template; None where nobody noted that.
-        digest: of the prompts and of how an answer ends.
-        apart: what tells it from other sections on the same questions, names in `TOLD`, or `digest`.
+        questions: The name of the questions.
+        unit: The unit of the scores.
+        problems: The number of problems.
+        max_new_tokens, eos, temperature, batch_size: The same as in `Cell`.
+        results: The results of planners, block lengths and cache modes.
+        chat: Whether prompts stood in the chat template; None if that was not noted.
+        digest: A digest of the prompts and of how an answer ends.
+        apart: What tells it from other sections on the same questions: names in `TOLD`, or `digest`.
     """
 
     questions: str
@@ -206,9 +206,11 @@ class Paired:
     """Two results on the same problems.
 
     Attributes:
-        difference: of the mean scores, ours less theirs; 95%, of shares by `paired_runs`, else by bootstrap.
-        only_ours, only_theirs: problems that one of them solves; None where scores are not 0 or 1, or of several runs.
-        p: McNemar's exact two-sided p; likewise.
+        difference: The difference of the mean scores, ours less theirs, with its interval of 95%: of shares by
+            `paired_runs`, else by bootstrap.
+        only_ours, only_theirs: The numbers of problems that one of them solves alone; None if scores are not 0 or 1, or
+            are of several runs.
+        p: The two-sided p of McNemar's exact test; None in the same cases.
     """
 
     difference: Interval

@@ -62,9 +62,9 @@ class Result:
     """How a program ended.
 
     Attributes:
-        ended: `finished` where it came to its end, `failed` where it raised, exited or died, `time` where it was out of
-            time, `files` where it wrote too much.
-        output: what it printed and its traceback, the first 64 KiB.
+        ended: How it ended: `finished` at its end, `failed` if it raised, exited or died, `time` if it ran out of time,
+            or `files` if it wrote too much.
+        output: The first 64 KiB of what it printed and of its traceback.
     """
 
     ended: Literal["finished", "failed", "time", "files"]
@@ -82,7 +82,7 @@ def run(program: str, *, seconds: float = SECONDS, memory: int = MEMORY) -> Resu
     Any text is a program: one that is not Python fails. `memory` is address space, in bytes.
 
     Raises:
-        SandboxError: where the machine cannot run untrusted code.
+        SandboxError: The machine cannot run untrusted code.
     """
     check()
     return _run(program, seconds, memory)
@@ -105,7 +105,7 @@ def check() -> None:
     """Returns where this machine can run untrusted code.
 
     Raises:
-        SandboxError: where it cannot.
+        SandboxError: It cannot.
     """
     if sys.platform not in ("linux", "darwin"):
         raise SandboxError(f"the code sandbox works on Linux and macOS, not on {sys.platform}: score code there")

@@ -2,7 +2,8 @@
 
 `python -m dus.lab.language.corpus PROSE PAIRS HELD_OUT_PAIRS OUT` takes a folder of text files, one a source, whose
 documents are separated by form feeds, and JSON lines of `question` and `answer` to train on and to measure with. It
-writes `tokenizer/` and `corpus.npz`.
+writes `tokenizer/` and `corpus.npz`, and takes along what the folder says of its sources (`sources.json`).
+`dus.lab.language.prose` makes such a folder.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dus.lab.training import tokenizer
+from dus.writing import files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 VOCAB_SIZE = 4096
 PIECE = 20_000  # characters: longer documents are cut, so that a held-out part exists of every source
 HELD_OUT_EVERY = 50
+SOURCES = "sources.json"
 _CALCULATOR = re.compile(r"<<[^>]*>>")
 
 
@@ -76,7 +79,10 @@ def encode_pairs(
 
 
 def write(prose: Path, train_pairs: Path, held_pairs: Path, out: Path, *, length: int = 256) -> dict[str, int]:
-    """Learns the tokenizer, writes `tokenizer/` and `corpus.npz` into `out`, and says how much of what there is."""
+    """Learns the tokenizer, writes `tokenizer/` and `corpus.npz` into `out`, and says how much of what there is.
+
+    `out` gets a copy of `prose/sources.json`, where there is one.
+    """
     import numpy as np
 
     train, held = documents(prose)
@@ -95,6 +101,8 @@ def write(prose: Path, train_pairs: Path, held_pairs: Path, out: Path, *, length
         "held_prompts": held_prompts,
     }
     np.savez_compressed(out / "corpus.npz", **arrays)
+    if (prose / SOURCES).exists():
+        files.write(out / SOURCES, (prose / SOURCES).read_text(encoding="utf-8"))
     sizes = {name: len(array) for name, array in arrays.items()}
     return {**sizes, "pairs_left_out": len(answered) - len(rows), "vocabulary": len(words)}
 

@@ -24,26 +24,39 @@ class Corpus:
             raise ValueError(f"there are fewer than {self.length} tokens of text to train on or to measure with")
 
     def batch(self, rows: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Tokens int64 [rows, length] and which of them may be masked, bool: of pairs the answer, of crops all."""
+        """Tokens int64 [rows, length] and which of them may be masked, bool.
+
+        Of every other pair it is the answer and the end tokens behind it, of the others the question too, and of crops
+        all.
+        """
         pairs, prompts, text = (self.arrays[name] for name in ("pairs", "prompts", "text"))
         half = rows // 2
         chosen = torch.randint(len(pairs), (half,), generator=generator, device=self.device)
         starts = torch.randint(len(text) - self.length, (rows - half,), generator=generator, device=self.device)
         columns = torch.arange(self.length, device=self.device)
         crops = text[starts[:, None] + columns]
-        maskable = torch.cat([columns >= prompts[chosen][:, None], torch.ones_like(crops, dtype=torch.bool)])
+        begins = torch.where(torch.arange(half, device=self.device) % 2 == 0, prompts[chosen], 1)
+        maskable = torch.cat([columns >= begins[:, None], torch.ones_like(crops, dtype=torch.bool)])
         return torch.cat([pairs[chosen], crops]).long(), maskable
 
     def held_out(self, rows: int) -> dict[str, tuple[Tensor, Tensor]]:
-        """The first `rows` held-out pairs (answers and one end token may be masked) and as many crops of prose."""
+        """The first `rows` held-out pairs and as many crops of prose, and what may be masked.
+
+        Of pairs it is once the answer and one end token, and once the question.
+        """
         pairs, prompts, text = (self.arrays[name] for name in ("held_pairs", "held_prompts", "held_text"))
         pairs, prompts = pairs[:rows].long(), prompts[:rows]
         columns = torch.arange(self.length, device=self.device)
         ends = (pairs != self.tokenizer.eos_token_id).sum(1, keepdim=True)
         answers = (columns >= prompts[:, None]) & (columns <= ends)
+        questions = (columns > 0) & (columns < prompts[:, None] - 1)
         count = min(rows, len(text) // self.length)
         crops = text[: count * self.length].view(count, self.length).long()
-        return {"answers": (pairs, answers), "prose": (crops, torch.ones_like(crops, dtype=torch.bool))}
+        return {
+            "answers": (pairs, answers),
+            "questions": (pairs, questions),
+            "prose": (crops, torch.ones_like(crops, dtype=torch.bool)),
+        }
 
 
 def draw_masks(maskable: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -33,22 +33,23 @@ class JudgeError(ValueError):
     """There is no such causal language model; the message says what to give or to install."""
 
 
-def load_judge(source: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, str]:
+def load_judge(source: str | None, dtype: str = "float32") -> tuple[PreTrainedModel, PreTrainedTokenizerFast, str]:
     """A causal language model, its tokenizer and its name: `source` is a folder, a hub id or a GGUF file of a Llama.
 
-    Without one it is SmolLM2-135M-Instruct, where its package is installed.
+    Without one it is SmolLM2-135M-Instruct, where its package is installed. Weights are in `dtype`.
 
     Raises:
         JudgeError: where nothing is given and the package or `gguf` is missing, or what is given cannot be loaded.
     """
-    if source is None:
-        return _of_gguf(_packaged())
-    if source.endswith(".gguf"):
-        return _of_gguf(Path(source))
+    if source is None or source.endswith(".gguf"):
+        import torch
+
+        model, tokenizer, name = _of_gguf(_packaged() if source is None else Path(source))
+        return model.to(getattr(torch, dtype)), tokenizer, name
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(source, dtype="float32")
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise JudgeError(f"{source} is no causal language model that transformers loads: {error}") from None

@@ -24,15 +24,19 @@ if TYPE_CHECKING:
 class Passed:
     """What particles that passed through known tokens say.
 
-    `means` float64 [T, V] are the distributions at each position given the context and the known tokens before it;
-    `evidence` float64 [T] is log p(known tokens before that position | context); `sizes` float64 [T] the effective
-    number of particles there; `tokens` int64 [N, T] what they passed through.
-    """
+        `means` float64 [T, V] are the distributions at each position given the context and the known tokens before it;
+        `evidence` float64 [T + 1] is log p(known tokens before that position | context), the last one that of all;
+        `sizes` float64 [T] the effective number of particles there; `tokens` int64 [N, T] what they passed through,
+            `births` int64 [N, T] which draw each of these tokens comes from (particles that were resampled share theirs), and
+        `weights` float64 [N] how much each particle counts in the end, with the last position's token.
+        """
 
     means: Tensor
     evidence: Tensor
     sizes: Tensor
     tokens: Tensor
+    births: Tensor
+    weights: Tensor
 
 
 class Context:
@@ -61,7 +65,7 @@ def passed(context: Context, known: Mapping[int, int], length: int, count: int, 
     memory = context.memory(count)
     weights = torch.full((count,), 1 / count, dtype=torch.float64)
     evidence, total = [], 0.0
-    means, sizes, paths = [], [], torch.zeros(count, 0, dtype=torch.int64)
+    means, sizes, paths = [], [], torch.zeros(count, 0, 2, dtype=torch.int64)
     for position in range(length):
         probabilities = logits.double().softmax(-1)
         means.append(weights @ probabilities)
@@ -73,9 +77,10 @@ def passed(context: Context, known: Mapping[int, int], length: int, count: int, 
             total += float(weights.sum().log())
             weights = weights / weights.sum()
         else:
-            token = torch.multinomial(probabilities, 1, generator=generator)
-        paths = torch.cat([paths, token], 1)
+            token = drawn(probabilities, generator)
+        paths = torch.cat([paths, torch.stack([token, torch.arange(count)[:, None]], 2)], 1)
         if position + 1 == length:
+            evidence.append(total)
             break
         if 1 / weights.square().sum() < count / 2:
             chosen = torch.multinomial(weights, count, replacement=True, generator=generator)
@@ -83,16 +88,31 @@ def passed(context: Context, known: Mapping[int, int], length: int, count: int, 
             paths, token = paths[chosen], token[chosen]
             weights = torch.full_like(weights, 1 / count)
         logits = context.model(input_ids=token, past_key_values=memory, use_cache=True).logits[:, -1]
-    return Passed(torch.stack(means), torch.tensor(evidence).double(), torch.tensor(sizes).double(), paths)
+    said = (torch.tensor(evidence).double(), torch.tensor(sizes).double())
+    return Passed(torch.stack(means), *said, paths[..., 0], paths[..., 1], weights)
+
+
+def drawn(probabilities: Tensor, generator: Generator) -> Tensor:
+    """A token of each distribution, int64 [N, 1], of float64 [N, V].
+
+    By the cumulative distribution: over 49,152 tokens `torch.multinomial` takes longer than the model's call.
+    """
+    below = probabilities.cumsum(-1)
+    height = torch.rand(len(probabilities), 1, dtype=torch.float64, generator=generator) * below[:, -1:]
+    return torch.searchsorted(below, height, right=True).clamp(max=probabilities.shape[-1] - 1)
 
 
 def joined(first: Passed, second: Passed) -> Passed:
     """What two independent sets of equally many particles say together: each counts by its evidence."""
     shares = torch.stack([first.evidence, second.evidence]).softmax(0)
-    means = shares[0, :, None] * first.means + shares[1, :, None] * second.means
+    one, two = shares[:, :-1]
+    means = one[:, None] * first.means + two[:, None] * second.means
     evidence = torch.stack([first.evidence, second.evidence]).logsumexp(0) - torch.tensor(2.0).log()
-    sizes = 1 / (shares[0].square() / first.sizes + shares[1].square() / second.sizes)
-    return Passed(means, evidence, sizes, torch.cat([first.tokens, second.tokens]))
+    sizes = 1 / (one.square() / first.sizes + two.square() / second.sizes)
+    tokens = torch.cat([first.tokens, second.tokens])
+    births = torch.cat([first.births, second.births + len(first.births)])
+    weights = torch.cat([shares[0, -1] * first.weights, shares[1, -1] * second.weights])
+    return Passed(means, evidence, sizes, tokens, births, weights)
 
 
 def divergence(first: Tensor, second: Tensor) -> Tensor:

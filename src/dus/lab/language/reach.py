@@ -8,24 +8,24 @@ Of the continuations of a context c under a causal model, with X_0 the token aft
 
 Both are averages over tokens that the model draws. The distributions are averages over particles (`particles.passed`);
 an average over few of them makes the divergence too large, by about a constant over their number, so each is computed
-from all particles and from halves, and the corrected value is twice the one less the other.
+from all particles and from halves, and the corrected value is twice the one less the other. That is not enough where
+few of the particles agree on a token, and beside it stands the crossed value, the mean over one half of the logarithms
+of the other half, less those of equally many particles without the known token. Logarithms of averages are too small,
+but both are so alike: where a token says nothing of a later one, the crossed value is 0 on average.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
 
 from dus.lab.language.particles import Context, Passed, divergence, joined, passed
-from dus.writing.tables import markdown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -36,10 +36,11 @@ FIELDS = ("question", "prompt", "problem", "text")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value in nats from all particles and from half of them."""
+    """A value in nats from all particles, from half of them, and from one half with the logarithms of the other."""
 
     whole: float
     half: float
+    crossed: float
 
     @property
     def corrected(self) -> float:
@@ -58,6 +59,12 @@ class Reach:
     correlation: dict[int, Estimate]
     size: float
 
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Reach:
+        """What `dataclasses.asdict` said of one, through JSON."""
+        correlation = {int(spacing): Estimate(**values) for spacing, values in found["correlation"].items()}
+        return cls(tuple(Estimate(**values) for values in found["information"]), correlation, found["size"])
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -72,10 +79,10 @@ class Plan:
 def reach(model: PreTrainedModel, tokens: Tensor, plan: Plan, generator: Generator) -> Reach:
     """What is measured after one context, int64 [L]."""
     context = Context(model, tokens)
-    base = _halves(context, {}, plan.longest + 1, 2 * plan.particles, generator)
+    base = _halves(context, {}, plan.longest + 1, plan.particles, generator)
     paths = base[2].tokens[torch.randperm(len(base[2].tokens), generator=generator)[: plan.draws]]
     informations = []
-    correlations: dict[int, list[tuple[float, float]]] = {spacing: [] for spacing in plan.spacings}
+    correlations: dict[int, list[list[float]]] = {spacing: [] for spacing in plan.spacings}
     smallest = float(plan.particles)
     for path in paths.tolist():
         given = _halves(context, {0: path[0]}, plan.longest + 1, plan.particles, generator)
@@ -85,15 +92,12 @@ def reach(model: PreTrainedModel, tokens: Tensor, plan: Plan, generator: Generat
             known = {place: path[place] for place in places}
             found = _halves(context, known, places[-1] + 1, plan.particles, generator)
             gains = _gains(found, base)[:, list(places)[1:]].sum(1).tolist()
-            correlations[spacing].append((gains[0], gains[1]))
+            correlations[spacing].append(gains)
             smallest = min(smallest, float(found[2].sizes.min()))
     means = torch.stack(informations).mean(0).T.tolist()
     return Reach(
-        tuple(Estimate(*pair) for pair in means),
-        {
-            spacing: Estimate(fmean(whole for whole, _ in pairs), fmean(half for _, half in pairs))
-            for spacing, pairs in correlations.items()
-        },
+        tuple(Estimate(*values) for values in means),
+        {spacing: Estimate(*torch.tensor(several).mean(0).tolist()) for spacing, several in correlations.items()},
         smallest,
     )
 
@@ -107,10 +111,13 @@ def _halves(
 
 
 def _gains(given: tuple[Passed, Passed, Passed], base: tuple[Passed, Passed, Passed]) -> Tensor:
-    """[2, T]: KL(given || base) at each position, from all particles and the mean of that from the halves."""
+    """[3, T]: KL(given || base) at each position as an `Estimate` has it: from all, from halves, and crossed."""
     length = len(given[2].means)
     one, two, whole = (divergence(g.means, b.means[:length]) for g, b in zip(given, base, strict=True))
-    return torch.stack([whole, (one + two) / 2])
+    without = sum(half.means[:length].log() for half in base[:2]) / 2
+    pairs = ((given[0], given[1]), (given[1], given[0]))
+    crossed = torch.stack([(mean.means * (other.means.log() - without)).sum(-1) for mean, other in pairs]).mean(0)
+    return torch.stack([whole, (one + two) / 2, crossed])
 
 
 def contexts_of(
@@ -137,42 +144,3 @@ def _text(line: str, file: Path) -> str:
         if entry.get(field):
             return str(entry[field])
     raise ValueError(f"a line of {file} has no text: it would be under {', '.join(FIELDS)}")
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean over contexts and half of its 95 % interval."""
-    half = 1.96 * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return fmean(values), half
-
-
-def section(found: Sequence[Reach], plan: Plan) -> str:
-    """Both tables as Markdown."""
-    pairs = {
-        spacing: [each.information[spacing - 1] for each in found]
-        for spacing in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-        if spacing <= plan.longest
-    }
-    groups = {spacing: [each.correlation[spacing] for each in found] for spacing in plan.spacings}
-    smallest = min(each.size for each in found)
-    return f"""Nats, means over {len(found)} contexts with 95 % intervals;
-{plan.particles} particles, {plan.draws} draws.
-The corrected value is twice that of all particles less that of half of them.
-
-## Mutual information of two tokens
-
-{_table(pairs)}
-
-## Total correlation of dilated groups of {GROUP}
-
-{_table(groups)}
-
-The smallest effective number of particles of any group was {smallest:.1f}.
-"""
-
-
-def _table(found: Mapping[int, Sequence[Estimate]]) -> str:
-    rows = []
-    for spacing, several in found.items():
-        cells = [interval([getattr(each, name) for each in several]) for name in ("corrected", "whole", "half")]
-        rows.append((spacing, *(f"{mean:.3f} ± {error:.3f}" for mean, error in cells)))
-    return markdown(("spacing", "corrected", "all particles", "half of them"), rows)

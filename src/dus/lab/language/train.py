@@ -2,9 +2,10 @@
 
     python -m dus.lab.language.train OUT --data DIR --size bundled --minutes 3
 
-`DIR` is what `dus.lab.language.corpus` wrote. OUT gets `log.jsonl` and the weights, bfloat16, in files of at most
-15 MB; `dus.lab.language.export` makes a checkpoint of them. The learning rates follow the time that has passed, so
-that they have fallen to 0 when it is over, however fast the machine is. With `--state FILE` a broken run is resumed.
+`DIR` is what `dus.lab.language.corpus` wrote. OUT gets `log.jsonl` and a moving average of the weights, bfloat16, in
+files of at most 15 MB; `dus.lab.language.export` makes a checkpoint of them at any time. The learning rates follow the
+time that has passed, so that they have fallen to 0 when it is over, however fast the machine is. With `--state FILE` a
+broken run is resumed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,9 +33,12 @@ SIZES = {
     "bundled": Size(width=256, layers=6, heads=4, mlp=704, kv_heads=4),
     "large": Size(width=448, layers=10, heads=7, mlp=1216, kv_heads=7),
 }
-RATES = {"tiny": (0.02, 0.01), "bundled": (0.02, 0.008), "large": (0.015, 0.004)}  # Muon's, AdamW's
+RATES = {"tiny": (0.02, 0.01), "bundled": (0.02, 0.008), "large": (0.015, 0.004)}  # Muon's, AdamW's at FULL rows
+FULL = 512  # rows of a batch; the rates of smaller ones are smaller by the square root
 WARMUP, STABLE = 100, 0.4  # steps; the fraction of the time after which the rates fall
-MEASURE_EVERY, SAVE_EVERY = 20.0, 60.0  # seconds
+AVERAGE = 0.99  # of the moving average's weights, what a step leaves
+MEASURE_EVERY, SAVE_EVERY = {"cuda": 20.0, "cpu": 600.0}, {"cuda": 60.0, "cpu": 120.0}  # seconds
+HELD_ROWS = 64
 
 
 def factor(step: int, fraction: float) -> float:
@@ -61,11 +66,12 @@ class Run:
         others = [p for p in self.network.parameters() if id(p) not in chosen]
         self.muon = BatchedMuon(matrices)
         self.adamw = torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0)
+        self.average = [p.detach().clone() for p in self.network.parameters()]
         self.loss: Callable[..., Tensor] = torch.compile(loss_of) if args.device == "cuda" else loss_of
         self.step, self.spent, self.begun = 0, 0.0, time.monotonic()
         self.generator = torch.Generator(args.device).manual_seed(args.seed)
         if args.state and args.state.exists():
-            self.step, self.spent = load_state(args.state, self.network, self.muon, self.adamw)
+            self.step, self.spent = load_state(args.state, self.network, self.average, self.muon, self.adamw)
             self.generator.manual_seed(args.seed + self.step)  # other crops than those that were seen
 
     def elapsed(self) -> float:
@@ -74,7 +80,7 @@ class Run:
 
     def update(self) -> Tensor:
         """One optimizer step; the loss, still on the device."""
-        rate = factor(self.step, self.elapsed() / (60 * self.args.minutes))
+        rate = factor(self.step, self.elapsed() / (60 * self.args.minutes)) * (self.args.rows / FULL) ** 0.5
         tokens, maskable = self.corpus.batch(self.args.rows, self.generator)
         masked, weights = draw_masks(maskable, self.generator)
         with torch.autocast(self.args.device, torch.bfloat16):
@@ -88,16 +94,31 @@ class Run:
         self.adamw.step()
         self.network.zero_grad(set_to_none=True)
         self.step += 1
+        kept = min(AVERAGE, self.step / (self.step + 10))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.network.parameters()], 1 - kept)
         return loss.detach()
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the network has the moving average of its weights."""
+        trained = [p.detach().clone() for p in self.network.parameters()]
+        self._take(self.average)
+        yield
+        self._take(trained)
+
+    @torch.no_grad()
+    def _take(self, weights: list[Tensor]) -> None:
+        for parameter, weight in zip(self.network.parameters(), weights, strict=True):
+            parameter.copy_(weight)
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """The bound on -log p in nats a token, of held-out answers and prose, always with the same masks."""
+        """The bound on -log p in nats a token, of held-out answers, questions and prose, always with the same masks."""
         found = {}
-        for name, (tokens, maskable) in self.corpus.held_out(self.args.rows).items():
+        for name, (tokens, maskable) in self.corpus.held_out(HELD_ROWS).items():
             generator = torch.Generator(self.args.device).manual_seed(0)
             masked, weights = draw_masks(maskable, generator)
-            with torch.autocast(self.args.device, torch.bfloat16):
+            with self.averaged(), torch.autocast(self.args.device, torch.bfloat16):
                 found[name] = float(loss_of(self.network, tokens, masked, weights))
         return found
 
@@ -109,10 +130,11 @@ class Run:
         print(line, flush=True)  # noqa: T201
 
     def save(self) -> None:
-        """The weights, and the state where it is asked for."""
-        save_weights(self.network, asdict(self.size), self.args.out)
+        """The averaged weights, and the state where it is asked for."""
+        with self.averaged():
+            save_weights(self.network, asdict(self.size), self.args.out)
         if self.args.state:
-            save_state(self.args.state, self.network, self.muon, self.adamw, self.step, self.elapsed())
+            save_state(self.args.state, self.network, self.average, self.muon, self.adamw, self.step, self.elapsed())
 
     def train(self) -> None:
         """Trains until the time is over."""
@@ -122,11 +144,11 @@ class Run:
             if self.step % 10:
                 continue
             value = float(loss)  # waits for the device, so that the clock is right
-            if self.elapsed() - measured > MEASURE_EVERY or self.step == 10:
+            if self.elapsed() - measured > MEASURE_EVERY[self.args.device] or self.step == 10:
                 measured = self.elapsed()
                 tokens = self.step * self.args.rows * self.corpus.length
                 self.note({"loss": round(value, 4), "tokens": tokens, **self.measure()})
-            if self.elapsed() - saved > SAVE_EVERY:
+            if self.elapsed() - saved > SAVE_EVERY[self.args.device]:
                 saved = self.elapsed()
                 self.save()
         self.note({"tokens": self.step * self.args.rows * self.corpus.length, **self.measure()})

@@ -48,10 +48,17 @@ def load_weights(out: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_state(
-    file: Path, network: PreTrainedModel, muon: BatchedMuon, adamw: torch.optim.Optimizer, step: int, seconds: float
+    file: Path,
+    network: PreTrainedModel,
+    average: list[Tensor],
+    muon: BatchedMuon,
+    adamw: torch.optim.Optimizer,
+    step: int,
+    seconds: float,
 ) -> None:
-    """Writes the weights, both optimizers' moments, the step and the seconds that were spent into one file."""
+    """Writes the weights, their average, both optimizers' moments, the step and the seconds spent into one file."""
     state = {f"weight.{name}": p.detach() for name, p in network.named_parameters()}
+    state |= {f"average.{number}": weight for number, weight in enumerate(average)}
     state |= {f"muon.{number}": buffer for number, buffer in enumerate(muon.buffers)}
     for number, moments in adamw.state_dict()["state"].items():
         state |= {f"adamw.{number}.{name}": value for name, value in moments.items()}
@@ -59,13 +66,15 @@ def save_state(
 
 
 def load_state(
-    file: Path, network: PreTrainedModel, muon: BatchedMuon, adamw: torch.optim.Optimizer
+    file: Path, network: PreTrainedModel, average: list[Tensor], muon: BatchedMuon, adamw: torch.optim.Optimizer
 ) -> tuple[int, float]:
     """Takes back what `save_state` wrote; the step and the seconds."""
     state = load_file(file)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(state[f"weight.{name}"])
+        for number, weight in enumerate(average):
+            weight.copy_(state[f"average.{number}"])
         for number, buffer in enumerate(muon.buffers):
             buffer.copy_(state[f"muon.{number}"])
     moments: dict[int, dict[str, Tensor]] = {}

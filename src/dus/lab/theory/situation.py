@@ -9,8 +9,8 @@ from torch import Tensor
 
 from dus.decoding.planning import decide, settle
 from dus.decoding.sampling import Sampler
+from dus.denoisers import Denoiser
 from dus.lab.theory.chains import TheoryError
-from dus.lab.theory.denoiser import MarkovDenoiser
 from dus.planners import BlockState, Planner, PlannerError, Prediction, parse
 
 
@@ -50,9 +50,12 @@ class Situation:
 
     @classmethod
     def of(
-        cls, planner: Planner, denoiser: MarkovDenoiser, canvas: Tensor, step: Tensor, likeliest: bool = False
+        cls, planner: Planner, denoiser: Denoiser, canvas: Tensor, step: Tensor, likeliest: bool = False
     ) -> Situation:
-        """The situation of canvases `[N, B]` at steps int64 `[N]`; random planners see row 0."""
+        """The situation of canvases `[N, B]` at steps int64 `[N]`; random planners see row 0.
+
+        The denoiser's mask is its last id, and its logits are log-probabilities.
+        """
         masked = canvas == denoiser.mask_token_id
         start = BlockState.begin(torch.ones_like(masked), row=torch.zeros(len(canvas), dtype=torch.long))
         block, due = settle(planner, start.after(~masked).at(step))

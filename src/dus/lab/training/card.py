@@ -120,7 +120,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
     size = asdict(settings.size)
     return TEMPLATE.format(
         **size,
-        format=FORMATS[settings.size.family],
+        format=FORMATS.get(settings.size.family, settings.size.family),
         parameters=parameters,
         vocabulary=vocabulary,
         context=settings.size.max_length,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from dus.lab.training import journal
 from dus.lab.training.model import Size
 from dus.lab.training.run import train
-from dus.lab.training.settings import Settings
+from dus.lab.training.settings import Settings, TrainingError
 
 SETTINGS = Settings(
     steps=280,
@@ -25,15 +26,23 @@ SETTINGS = Settings(
 UNTRAINED_BOUND = 7.6  # ln 2048: all tokens equally likely
 
 
-def check(folder: Path, seed: int = 0) -> tuple[bool, str]:
-    """Trains `SETTINGS` in a folder: whether it learned, and a sentence with what was measured.
+def check(folder: Path, seed: int = 0, family: str = "llada") -> tuple[bool, str]:
+    """Trains `SETTINGS` in a folder, for a network of a family: whether it learned, and what was measured.
+
+    The result is in `folder/model`, in the family's published format, and was loaded from there.
 
     Learned is: the held-out bound of arithmetic level 1 at most half of the untrained one, and at least 5% of bare
     equations right where guessing gives 1%.
-    """
-    from dataclasses import replace
 
-    train(folder, replace(SETTINGS, seed=seed))
+    Raises:
+        TrainingError: the family is none that loads natively.
+    """
+    from dus.denoisers.known import FAMILIES
+
+    if family not in ("dream", *FAMILIES):
+        raise TrainingError(f"no family {family!r}: the families are {', '.join(FAMILIES)}")
+    size = replace(SETTINGS.size, family="dream" if family == "Dream" else family)
+    train(folder, replace(SETTINGS, seed=seed, size=size))
     found = [entry for entry in journal.entries(folder) if "equations" in entry][-1]
     bound, right = found["bound_arithmetic_1"], found["equations"]
     learned = bound <= UNTRAINED_BOUND / 2 and right >= 0.05

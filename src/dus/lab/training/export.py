@@ -15,20 +15,21 @@ SHARD_SIZE = "16MB"
 
 
 def as_checkpoint(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, tied: bool = False) -> NativeLM:
-    """The network's weights, copied and in bfloat16, as a LLaDA or a Dream denoiser on the network's device.
+    """The network's weights, copied and in bfloat16, as a denoiser of its family on the network's device.
 
     With `tied` the checkpoint holds the embedding once, which is the head too, as it is while training; the published
     checkpoints hold two matrices.
     """
-    import torch
-
-    from dus.denoisers import DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM, NativeLM
+    from dus.denoisers import DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM
 
     kinds: dict[str, tuple[Any, Any]] = {
         "llama": (LladaConfig, LladaForMaskedLM),
         "qwen2": (DreamConfig, DreamForMaskedLM),
     }
     trained = network.config
+    if trained.model_type not in kinds:
+        config = type(trained).from_dict({**trained.to_dict(), "tie_word_embeddings": tied})
+        return _copied(network, type(network)(config), tokenizer)
     make_config, make_model = kinds[trained.model_type]
     config = make_config(
         vocab_size=trained.vocab_size,
@@ -45,7 +46,14 @@ def as_checkpoint(network: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, 
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model = make_model(config)
+    return _copied(network, make_model(config), tokenizer)
+
+
+def _copied(network: PreTrainedModel, model: Any, tokenizer: PreTrainedTokenizerFast) -> NativeLM:
+    import torch
+
+    from dus.denoisers import NativeLM
+
     model.load_state_dict(network.state_dict())
     return NativeLM(model.to(network.device, torch.bfloat16).eval(), tokenizer)
 

@@ -1,9 +1,12 @@
-"""The networks that are trained: transformers' Llama and Qwen2 attending both ways, as LLaDA and Dream do."""
+"""The networks that are trained: transformers' Llama and Qwen2 attending both ways, as LLaDA and Dream do.
+
+`check` trains every other family as well, for a minute.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,8 +19,8 @@ GRAIN = 512  # masked positions are counted in such grains: every other count of
 class Size:
     """The shape of a network; `mlp` is the width of the gated hidden layer.
 
-    `family` says whose architecture and checkpoint format: `llada` (Llama, position i predicted from i) or `dream`
-    (Qwen2: biases, `kv_heads` groups, position i predicted from i - 1).
+    `family` says whose architecture and checkpoint format: `llada` (Llama, position i predicted from i), `dream`
+    (Qwen2: biases, `kv_heads` groups, position i predicted from i - 1), or the `model_type` of any other family.
     """
 
     width: int
@@ -25,7 +28,7 @@ class Size:
     heads: int
     mlp: int
     kv_heads: int
-    family: Literal["llada", "dream"] = "llada"
+    family: str = "llada"
     max_length: int = 512
 
 
@@ -46,6 +49,8 @@ def build(size: Size, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrain
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+    if size.family not in ("llada", "dream"):
+        return _of_family(size, tokenizer, seed)
     kinds: dict[str, tuple[Any, Any]] = {
         "llada": (LlamaConfig, LlamaForCausalLM),
         "dream": (Qwen2Config, Qwen2ForCausalLM),
@@ -75,14 +80,65 @@ def build(size: Size, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrain
     return network
 
 
+BLOCK = 32
+_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 256}
+_OF_FAMILY: dict[str, dict[str, Any]] = {
+    "lladamoe": _EXPERTS,
+    "sdar_moe": _EXPERTS,
+    "llada2_moe": {**_EXPERTS, "n_group": 1, "topk_group": 1},
+    "nemotron_labs_diffusion": {"tie_word_embeddings": False},
+}
+
+
+def _of_family(size: Size, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
+    """A network of any family that loads natively, with blocks of 32 where its attention is block-causal."""
+    import torch
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    import dus.denoisers  # noqa: F401 (makes the families known)
+
+    config = AutoConfig.for_model(size.family)
+    config = type(config)(
+        vocab_size=len(tokenizer),
+        hidden_size=size.width,
+        intermediate_size=size.mlp,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.kv_heads,
+        max_position_embeddings=size.max_length,
+        eos_token_id=tokenizer.eos_token_id,
+        mask_token_id=tokenizer.mask_token_id,
+        **({"head_dim": size.width // size.heads} if getattr(config, "head_dim", None) else {}),
+        **({"block_length": BLOCK} if getattr(config, "block_length", None) else {}),
+        **{"tie_word_embeddings": True, **_OF_FAMILY.get(size.family, {})},
+    )
+    torch.manual_seed(seed)
+    network = AutoModelForMaskedLM.from_config(config)
+    if "num_experts" in _OF_FAMILY.get(size.family, {}):
+        network.set_experts_implementation("eager")  # the one that takes bfloat16 activations beside float32 weights
+    return network
+
+
 def masked_logits(model: PreTrainedModel, tokens: Tensor, masked: Tensor) -> Tensor:
     """The logits, [M, V], at the M positions of `masked` (bool [N, L], row-major) when those are masks in `tokens`."""
     from torch.nn.functional import pad
 
     canvas = tokens.masked_fill(masked, model.config.mask_token_id)
-    hidden = model.model(input_ids=canvas).last_hidden_state
+    hidden = model.model(input_ids=canvas, attention_mask=_block_mask(model, canvas)).last_hidden_state
     rows, columns = masked.nonzero(as_tuple=True)
     count, width = len(rows), masked.shape[1]
-    read = (columns - 1).clamp(min=0) if model.config.model_type == "qwen2" else columns
+    shift = getattr(model, "shift", int(model.config.model_type == "qwen2"))
+    read = (columns - shift).clamp(min=0)
     places = pad(rows * width + read, (0, -count % GRAIN))
     return model.lm_head(hidden.flatten(0, 1)[places])[:count]
+
+
+def _block_mask(model: PreTrainedModel, canvas: Tensor) -> Tensor | None:
+    """The mask of a block-causal network, bool [1, 1, L, L]; None where attention reaches over the whole canvas."""
+    import torch
+
+    block = getattr(model.config, "block_length", None)
+    if block is None:
+        return None
+    of = torch.arange(canvas.shape[1], device=canvas.device) // block
+    return (of[:, None] >= of)[None, None]

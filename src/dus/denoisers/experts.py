@@ -1,0 +1,88 @@
+"""Mixtures of experts on a CPU: experts packed like linear layers, each multiplied once with all tokens it got."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+
+from dus.denoisers.packed import PackedWeight, packable, packed_parameter, saved_plain
+
+PACKED = "dus_packed"
+"""The experts implementation, as transformers calls it."""
+_WEIGHTS = ("gate_up_proj", "down_proj")
+
+
+def pack_experts(model: PreTrainedModel) -> None:
+    """Pack the experts of a model that are on a CPU, in place, and have it compute by them."""
+    found = [module for module in model.modules() if _packs(module)]
+    if found:
+        model.set_experts_implementation(PACKED)
+    for module in found if model.config._experts_implementation == PACKED else ():
+        for name in _WEIGHTS:
+            setattr(module, name, packed_parameter(getattr(module, name)))
+        module.register_state_dict_post_hook(saved_plain)
+
+
+def _packs(module: nn.Module) -> bool:
+    """Whether a module's experts are gated ones without biases, whose plain weights can be packed."""
+    weights = [getattr(module, name, None) for name in _WEIGHTS]
+    if not all(isinstance(weight, nn.Parameter) and weight.dim() == 3 and packable(weight) for weight in weights):
+        return False
+    usual = {"has_gate": True, "has_bias": False, "is_transposed": False, "has_post_expert_norm": False}
+    return all(getattr(module, name, None) is value for name, value in usual.items()) and not hasattr(
+        module, "_hf_hook"
+    )
+
+
+@torch.compiler.disable
+def experts_forward(experts: Any, hidden: Tensor, chosen: Tensor, shares: Tensor) -> Tensor:
+    """What the experts make of some tokens, as transformers calls it.
+
+    Args:
+        experts: the module with `gate_up_proj`, `[E, 2 F, D]`, and `down_proj`, `[E, D, F]`.
+        hidden: float `[T, D]`.
+        chosen: int64 `[T, K]`, each token's experts.
+        shares: float `[T, K]`, how much each counts.
+
+    Returns:
+        Float `[T, D]`.
+    """
+    tokens, each = chosen.shape
+    by_expert, order = chosen.reshape(-1).sort()
+    counts = torch.bincount(by_expert, minlength=experts.num_experts).tolist()
+    used = [(expert, count) for expert, count in enumerate(counts) if count]
+    inner = experts._apply_gate(_products(experts.gate_up_proj, hidden[order // each], used))
+    out = _products(experts.down_proj, inner, used) * shares.reshape(-1)[order, None]
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order))
+    return out[place].view(tokens, each, -1).sum(dim=1).to(hidden.dtype)
+
+
+def _products(weight: Tensor, rows: Tensor, used: list[tuple[int, int]]) -> Tensor:
+    """Rows, which stand expert by expert, each times its expert's weight."""
+    return torch.cat(multiplied(weight, rows.split([count for _, count in used]), used))
+
+
+def multiplied(weight: Tensor, parts: Sequence[Tensor], used: list[tuple[int, int]]) -> list[Tensor]:
+    """For each expert that is used its rows times its weight.
+
+    Args:
+        weight: of all experts, `[E, out, in]`.
+        parts: float `[count, in]`, for each expert that is used.
+        used: the number of each, and how many rows it has.
+    """
+    if isinstance(weight, PackedWeight) and not (torch.is_grad_enabled() and parts[0].requires_grad):
+        packed, multiply = weight.store.packed, torch.ops.mkldnn._linear_pointwise
+        return [
+            multiply(part, packed[which], None, "none", [], "") for part, (which, _) in zip(parts, used, strict=True)
+        ]
+    plain = weight.store.read() if isinstance(weight, PackedWeight) else weight
+    return [nn.functional.linear(part, plain[which]) for part, (which, _) in zip(parts, used, strict=True)]
+
+
+ALL_EXPERTS_FUNCTIONS.register(PACKED, experts_forward)
