@@ -141,3 +141,15 @@ def test_what_cannot_be_hosted_is_refused(algorithms):
         built(algorithms, "DUS", True, planner="levels(groups='0 1/2 3')")
     with pytest.raises(ValueError, match="reads `planner` and `block_size`, not threshold"):
         built(algorithms, "DUS", True, planner="dus", threshold=0.9)
+
+
+@pytest.mark.parametrize("planner", ["dus", "random(steps=4)"])
+def test_a_schedule_reads_nothing_from_the_device_after_a_blocks_first_step(algorithms, planner):
+    algorithm, states = built(algorithms, "DUS", False, planner=planner), [None]
+    ids, positions = torch.full((BLOCK,), MASK), torch.arange(BLOCK)
+    batch = SimpleNamespace(batch_size=1, input_ids=ids, positions=positions, dllm_prompt_mask=None)
+    assert algorithm.step(batch, torch.randn(BLOCK, 256), states) == [False]
+    batch.input_ids, logits = ids.to("meta"), torch.empty(BLOCK, 256, device="meta")  # which nothing can be read from
+    algorithm._sampler = None
+    done = [algorithm.step(batch, logits, states)[0] for _ in range(algorithm.max_steps(BLOCK) - 1)]
+    assert done == [False] * (len(done) - 1) + [True]
