@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 class Passed:
     """What particles that passed through known tokens say.
 
-    `means` float64 [T, V] are the distributions at each position given the context and the known tokens before
-    it; `evidence` float64 [T + 1] is log p(known tokens before that position | context), the last one that of
-    all; `sizes` float64 [T] the effective number of particles there; `tokens` int64 [N, T] what they passed
-    through, `births` int64 [N, T] which draw each of these tokens comes from (particles that were resampled
-    share theirs), and `weights` float64 [N] how much each particle counts in the end, with the last position's
-    token.
+    `means` float64 [T, V] are the distributions at each position given the context and the known tokens before it;
+    `evidence` float64 [T + 1] is log p(known tokens before that position | context), the last one that of all;
+    `sizes` float64 [T] the effective number of particles there; `tokens` int64 [N, T] what they passed through,
+    `births` int64 [N, T] which draw each of these tokens comes from (particles that were resampled share theirs), and
+    `weights` float64 [N] how much each particle counts in the end, with the last position's token.
     """
 
     means: Tensor
