@@ -7,7 +7,7 @@ demo: .venv/installed
 	$(BIN)/dus demo
 
 test: .venv/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 	$(BIN)/dus train --check
 
 test-sglang: .venv-sglang/installed  # in an environment of its own, since SGLang needs other versions; 6 GB
