@@ -15,8 +15,10 @@ the nearest member of L_j on its left and on its right, and η^(∞ - 1) = 0,
     TC(A) ≤ Σ_{j<k} H(X_{a_j}) [ 1 - (1 - η^(l_j - 1)) (1 - η^(r_j - 1)) ].
 
 **Proof.** (1) By the chain rule from the end, H(X_A) = H(X_{a_k}) + Σ_{j<k} H(X_{a_j} | X_{L_j}). Subtract it from the
-sum of the entropies; mutual information is at most entropy. (2) Put the assumption into (1). (3) In a chain, X_i depends on
-L only through its nearest members on both sides, X_l and X_r. The strong data processing inequality, used for all steps
+sum of the entropies; mutual information is at most entropy.
+(2) Put the assumption into (1). (3) In a chain, X_i depends
+on L only through its nearest members on both sides, X_l and X_r. The strong data processing inequality, used for
+all steps
 but the one beside i, gives I(X_i; X_l) ≤ η^(i - l - 1) H(X_i). Given X_l, the steps from i to r are the same
 channels, so I(X_i; X_r | X_l) ≤ η^(r - i - 1) H(X_i | X_l) = η^(r - i - 1) [H(X_i) - I(X_i; X_l)]. The sum of
 both grows with I(X_i; X_l), and at that one's bound it is the term above. ∎
