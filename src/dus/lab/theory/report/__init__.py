@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dus.lab.theory.kinds import KINDS
-from dus.lab.theory.report import far, figures, page, planned, verdicts
+from dus.lab.theory.report import discount, far, figures, page, planned, verdicts
 from dus.lab.theory.report.settings import FULL, QUICK, Extent
 from dus.lab.theory.report.studies import (
     Comparison,
@@ -114,6 +114,7 @@ def write(folder: Path, extent: Extent = FULL, tell: Callable[[str], None] = lam
     sections.append(planned.section(extent, planned.study(extent)))
     tell("planners that look at predictions")
     sections.append(page.adaptive(extent, adaptive(extent)))
+    sections.append(discount.SECTION)
     tell("local search")
     sections.append(page.searched(extent, searched(extent)))
     sections.append(USE)
