@@ -1,14 +1,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test fuzz lint report pages bench
+.PHONY: demo test test-sglang fuzz lint report pages bench
 
 demo: .venv/installed
 	$(BIN)/dus demo
 
 test: .venv/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 	$(BIN)/dus train --check
+
+test-sglang: .venv-sglang/installed  # in an environment of its own, since SGLang needs other versions; 6 GB
+	OMP_NUM_THREADS=1 .venv-sglang/bin/pytest tests/integrations/test_sglang.py
 
 fuzz: .venv/installed  # 8,000 inputs a test, above 100,000 in all
 	DUS_FUZZ=8000 $(BIN)/pytest -n auto tests/cli/test_fuzz.py tests/cli/test_fuzz_generate.py
@@ -74,4 +77,10 @@ lint: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.venv-sglang/installed: pyproject.toml tests/integrations/sglang.txt
+	$(PYTHON) -m venv .venv-sglang
+	.venv-sglang/bin/pip install --quiet --disable-pip-version-check --requirement tests/integrations/sglang.txt
+	.venv-sglang/bin/pip install --quiet --disable-pip-version-check --no-deps sglang==0.5.23 --editable .
 	touch $@

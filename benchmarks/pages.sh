@@ -17,5 +17,5 @@ dus bench $shape --quantize int8 --compile --cache none --cache touched --no-tex
 dus bench $shape --split --cache touched --repeats 3 --page $pages/seconds.md
 dus bench $shape --growth new --growth prompt --growth block --repeats 3 --page $pages/growth.md
 dus bench $shape --growth batch --prompt 128 --new 128 --repeats 3 --page $pages/growth-rows.md
-dus bench --shape llada-8b --scale 0.1 --requests 64 --repeats 3 --page $pages/requests.md
+dus bench --shape llada-8b --scale 0.05 --threads 1 --requests 64 --repeats 3 --page $pages/requests.md
 python benchmarks/load.py --page $pages/load.md

@@ -85,7 +85,7 @@ def test_the_python_on_the_first_page_runs(capsys):
     assert capsys.readouterr().out.count("#### 12") == 2
 
 
-@pytest.mark.parametrize("page", ["writing-a-planner.md", "engine.md"])
+@pytest.mark.parametrize("page", ["writing-a-planner.md", "engine.md", "other-engines.md"])
 def test_the_python_on_a_page_runs(page):
     from dus.planners import registry
 

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from transformers import DiffusionGemmaConfig, DiffusionGemmaForBlockDiffusion, DiffusionGemmaTextConfig
 
 
 @pytest.fixture(scope="session")
 def tiny_gemma():
     """A vocabulary of 97 and a canvas of 16, in float32."""
+    from transformers import DiffusionGemmaConfig, DiffusionGemmaForBlockDiffusion, DiffusionGemmaTextConfig
+
     torch.manual_seed(0)
     text = DiffusionGemmaTextConfig(
         vocab_size=97,

@@ -20,9 +20,11 @@ class Products:
 
     Attributes:
         made: for each a module, and how many rows it got: in all, or for each of the experts that got some.
+        rows: random ones to make them again with, for each number and width.
     """
 
     made: list[tuple[Any, int | list[tuple[int, int]]]] = field(default_factory=list)
+    rows: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
@@ -44,16 +46,15 @@ class Products:
     @torch.no_grad()
     def replay(self) -> None:
         """Make the same products again, on random rows."""
-        rows: dict[tuple[int, int], Tensor] = {}
         for module, counts in self.made:
             like = module.weight if isinstance(module, nn.Linear) else module.down_proj
             for weight, which in _weights(module, counts):
                 parts = []
                 for _, count in which:
                     size = (count, weight.shape[-1])
-                    if size not in rows:
-                        rows[size] = torch.randn(size, dtype=like.dtype, device=like.device)
-                    parts.append(rows[size])
+                    if size not in self.rows:
+                        self.rows[size] = torch.randn(size, dtype=like.dtype, device=like.device)
+                    parts.append(self.rows[size])
                 if isinstance(module, PackedLinear):
                     module.product(parts[0])
                 elif isinstance(module, nn.Linear):

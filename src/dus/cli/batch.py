@@ -66,6 +66,9 @@ def batch(
     """
     if engine != "ray" and (engine != "local" or workers is not None or num_gpus is not None):
         raise InputError("--engine is local, or ray, which takes --workers and --num-gpus")
+    from dus.serving.memory import keep_memory_low
+
+    keep_memory_low()
     from dus.cli import answering
     from dus.cli.answering import here, seed_of, written
     from dus.cli.loading import asked, identity_of

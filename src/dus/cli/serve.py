@@ -89,13 +89,15 @@ def serve(
         raise InputError("--engine is local, or ray, which takes --replicas or --autoscaling, and --num-gpus")
     if replicas is not None and autoscaling is not None:
         raise InputError("--replicas and --autoscaling both say how many: leave one out")
-    from dus.serving.http import Uvicorn, bound, one_heap
+    from dus.serving.memory import keep_memory_low
+
+    keep_memory_low()
+    from dus.serving.http import Uvicorn, bound
 
     try:
         listener = bound(host, port)  # before the model is loaded, which takes longer
     except OSError as error:
         raise InputError(f"cannot listen on {host}, port {port}: {error.strerror}; --port 0 takes a free one") from None
-    one_heap()
     with listener, _served(context) as server:
         Uvicorn(server, listener, lambda address: typer.echo(f"{server.desk.name} at {address}")).serve_until_told()
 

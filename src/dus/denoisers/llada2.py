@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from transformers import Glm4MoeConfig, Glm4MoeForCausalLM
-from transformers.core_model_loading import Split, WeightConverter, WeightRenaming
+from transformers.core_model_loading import Concatenate, ConversionOps, WeightConverter, WeightRenaming
 
 from dus.denoisers.family import as_published, register, require, without_nulls
 
@@ -93,11 +93,35 @@ _NAMES = {
     r"\.attention\.query_key_value": ".self_attn.query_key_value",
     r"\.mlp\.gate\.expert_bias": ".mlp.gate.e_score_correction_bias",
 }
+
+
+class _Parts(ConversionOps):
+    """Queries, keys and values, as many rows of one matrix as the configuration has heads of each.
+
+    transformers has such an operation, `Split`, since 5.23; SGLang comes with an older one.
+    """
+
+    def convert(
+        self, input_dict: dict[str, Any], source_patterns: list[str], target_patterns: list[str], **kwargs: Any
+    ) -> dict[str, Any]:
+        """The three tensors by their names."""
+        (found,) = input_dict.values()
+        whole, config = found[0] if isinstance(found, list) else found, kwargs["config"]
+        heads = [config.num_attention_heads, *[config.num_key_value_heads] * 2]
+        parts = whole.split([whole.shape[0] * number // sum(heads) for number in heads])
+        return {name: part.contiguous() for name, part in zip(target_patterns, parts, strict=True)}
+
+    @property
+    def reverse_op(self) -> ConversionOps:
+        """Back into one matrix."""
+        return Concatenate(dim=0)
+
+
 _SPLIT = [
     WeightConverter(
         source_patterns=f"query_key_value.{kind}",
         target_patterns=[f"{name}_proj.{kind}" for name in "qkv"],
-        operations=[Split(dim=0)],
+        operations=[_Parts()],
     )
     for kind in ("weight", "bias")
 ]

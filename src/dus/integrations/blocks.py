@@ -18,7 +18,7 @@ from dus.decoding.sampling import Choice
 from dus.planners import BlockState, Planner, PlannerError, Prediction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blocks:
     """`N` rows, each at a block of `B` positions, under one planner.
 
@@ -92,7 +92,7 @@ class Blocks:
             decision = Decision(send(selected, device), None, None, send(selected & False, device))
             return decision, Blocks(self.planner, *settle(self.planner, self.state.after(selected)))
         wanted = send(self.due.wanted, device)
-        prediction = self._prediction(choice, standing, wanted)
+        prediction = self.prediction(choice, standing, wanted)
         decision = decide(self.planner, self.state, wanted, prediction)
         if last:
             decision = replace(decision, selected=self.state.masked, revised=None)
@@ -117,8 +117,8 @@ class Blocks:
             past = choice.log_probability.view(*wanted.shape, -1).masked_fill(~wanted[..., None], torch.nan)
         return decision, Blocks(self.planner, state, Due(due.wanted, due.masked, ()), past)
 
-    def _prediction(self, choice: Choice, standing: Tensor, wanted: Tensor) -> Prediction:
-        """What the planner may read: zero where nothing was wanted."""
+    def prediction(self, choice: Choice, standing: Tensor, wanted: Tensor) -> Prediction:
+        """What the planner may read, from what `step` takes: zero where nothing was wanted, bool `[N, B]`."""
 
         def spread(values: Tensor) -> Tensor:
             return values.view(wanted.shape).masked_fill(~wanted, 0)

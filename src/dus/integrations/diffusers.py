@@ -204,7 +204,9 @@ def _without(mask_token_id: int | None, logits: Tensor) -> Tensor:
     """The logits `[N, B, V]` with the mask token out of reach; some models have no logit for it."""
     if mask_token_id is None or mask_token_id >= logits.shape[-1]:
         return logits
-    return logits.index_fill(-1, torch.tensor([mask_token_id], device=logits.device), NEVER)
+    logits = logits.clone()
+    logits[..., mask_token_id] = NEVER
+    return logits
 
 
 @cache

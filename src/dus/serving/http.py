@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
 
 import uvicorn
 
 from dus.serving.app import Server
 
-_ARENA_MAX = -8
-"""Of glibc's malloc.h."""
 _GRACE = 10
 """Seconds beyond the time limit that answers may take to be sent when the server ends."""
 
@@ -54,15 +50,6 @@ class Uvicorn(uvicorn.Server):
         self.server.service.drain()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
-
-
-def one_heap() -> None:
-    """Have glibc keep the memory of all threads in one heap, before there are any.
-
-    Tensors that come and go in a heap of a thread's own leave several hundred megabytes there that nothing uses.
-    """
-    with suppress(OSError, AttributeError, TypeError):  # another C library
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def bound(host: str, port: int) -> socket.socket:
