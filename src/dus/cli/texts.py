@@ -118,14 +118,15 @@ def check_targets(*paths: Path | None) -> None:
 
 
 def typed(context: typer.Context) -> str:
-    """The command as it was typed, options with their values, for pages that name what made them."""
+    """The command as it was typed, arguments and options with their values, for pages that name what made them."""
     parts = [context.command_path]
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if source is not None and source.name == "COMMANDLINE":
             name, value = max(parameter.opts, key=len), context.params[parameter.name or ""]
+            named = [] if parameter.param_type_name == "argument" else [name]
             for each in value if isinstance(value, list) else [value]:
-                parts += [name] if each is True else [name, shlex.quote(str(each))]
+                parts += named if each is True else [*named, shlex.quote(str(each))]
     return " ".join(parts)
 
 

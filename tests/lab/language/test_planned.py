@@ -6,7 +6,7 @@ import torch
 from dus.decoding import generate
 from dus.denoisers import DenoiserError
 from dus.lab.language import planned
-from dus.lab.language.distance import interval
+from dus.lab.language.distance import interval, student
 from dus.lab.language.planned import PLANNERS, claim, losses, table, verdict, written
 from dus.lab.language.real import RealDenoiser
 
@@ -61,6 +61,11 @@ def test_losses_are_those_of_the_law_that_is_drawn(model, joint, monkeypatch):
     assert all(each["left-to-right"]["calls"] == 2 and each["eb(gamma=99)"]["calls"] == 1 for each in found)
     shown = table(found, 2)
     assert "`eb(gamma=99)`" in shown
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(2, 4.303), (3, 3.182), (5, 2.571), (10, 2.228), (60, 2.000)])
+def test_intervals_of_few_values_are_student_s(freedom, quantile):
+    assert student(freedom) == pytest.approx(quantile, rel=0.02)
 
 
 @pytest.mark.parametrize(("mean", "said"), [(0.2, "claim holds"), (-0.2, "other way round"), (0.05, "does not decide")])

@@ -82,5 +82,6 @@ def test_the_command_writes_its_tables(model, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     written = (tmp_path / "page.md").read_text()
     assert "# How far dependence reaches: tiny" in written
+    assert f" theory language {tmp_path / 'a.jsonl'} --contexts 2 --particles 4 --page" in written
     assert "Total correlation of dilated groups of 4" in written
     assert written.count("±") == 4 * (10 + 4) + 2
