@@ -23,6 +23,8 @@ COMMANDS = {
     "batch": ["OUT/prompts.jsonl", "--out", "OUT/answers"],
     "serve": ["PLAIN", "--port", "0"],
 }
+OWN = {"theory filled", "theory judged"}
+"""Commands of research whose model is one that `dus.lab.language` trained here."""
 GIVEN = ["--dtype", "float32", "--revision", "v2", "--trust-remote-code", "--mask-token-id", "1"]
 
 
@@ -60,4 +62,5 @@ def commands(group, *names):
 
 
 def test_every_command_that_takes_a_model_is_tried_above():
-    assert {name for name, options in commands(typer.main.get_command(app)) if "model" in options} == set(COMMANDS)
+    found = {name for name, options in commands(typer.main.get_command(app)) if "model" in options}
+    assert found == COMMANDS.keys() | OWN
