@@ -193,17 +193,16 @@ class Group:
 
     def _choose(self, choosing: list[int], entropy: Tensor) -> None:
         """Give the rows that choose it the length of their block, by the entropies `[N, B]` of what comes next."""
-        at = torch.tensor(choosing)
         lengths: list[Tensor] = []
         for number in choosing:
-            rule, row = self.rows[number].settings.auto, self.rows[number]
+            row = self.rows[number]
+            rule, size = row.settings.auto, row.stop - row.start
             assert rule is not None
-            size = row.stop - row.start
             lengths += rule.lengths(entropy[number : number + 1, :size], self.due.wanted[number : number + 1, :size])
         for number, length in zip(choosing, lengths, strict=True):
             row = self.rows[number]
             row.stop, row.choosing = min(row.start + int(length), row.stop), False
-        self._put(at, *self._begun([self.rows[number] for number in choosing]))
+        self._put(torch.tensor(choosing), *self._begun([self.rows[number] for number in choosing]))
 
     def _decision(self, choice: Choice, spread: Spread, wanted: Wanted) -> Decision:
         """What the planner does with the choice; the state goes on to the step after."""

@@ -140,6 +140,11 @@ class Choice:
         return score if self._deferred is None else score.masked_fill(self._deferred, value)
 
 
+def divergence(now: Tensor, before: Tensor) -> Tensor:
+    """Float `[T]`: KL(now ‖ before) in nats of log-probabilities `[T, V]`; infinite where `before` is NaN."""
+    return torch.linalg.vecdot(now.exp(), now - before).clamp(min=0).nan_to_num(nan=torch.inf)
+
+
 class Past:
     """The distributions of the rows' step before, for a planner that compares: nothing where there was none.
 
@@ -176,8 +181,7 @@ class Past:
         if self.logs is None:
             return torch.full_like(now[:, 0], torch.inf)
         row, offset = send(torch.from_numpy(np.stack([rows, offsets])), now.device).unbind(0)
-        nats = torch.linalg.vecdot(now.exp(), now - self.logs[row, offset]).clamp(min=0)
-        return nats.nan_to_num(nan=torch.inf)
+        return divergence(now, self.logs[row, offset])
 
     def remember(self, choice: Choice, rows: np.ndarray, offsets: np.ndarray, shape: Sequence[int]) -> None:
         """Keep this step's distributions, and no others, of blocks `[N, B]`."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dus.decoding.caches import send
 from dus.decoding.planning import Decision, Due, decide, named, settle
-from dus.decoding.sampling import Choice
+from dus.decoding.sampling import Choice, divergence
 from dus.planners import BlockState, Planner, PlannerError, Prediction
 
 
@@ -137,8 +137,7 @@ class Blocks:
         now = choice.log_probability
         if self.past is None:
             return torch.full_like(choice.peak, torch.inf)
-        nats = torch.linalg.vecdot(now.exp(), now - self.past.view_as(now)).clamp(min=0)
-        return nats.nan_to_num(nan=torch.inf)
+        return divergence(now, self.past.view_as(now))
 
 
 def _rows(state: BlockState, at: slice) -> BlockState:
