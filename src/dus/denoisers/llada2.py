@@ -11,6 +11,7 @@ from typing import Any
 from transformers import Glm4MoeConfig, Glm4MoeForCausalLM
 from transformers.core_model_loading import WeightConverter, WeightRenaming
 
+from dus.denoisers.block_causal import BlockCausalLM
 from dus.denoisers.experts import NoExpert, check_groups
 from dus.denoisers.family import HeadParts, as_published, register, require, without_nulls
 
@@ -82,11 +83,8 @@ class Llada2Config(Glm4MoeConfig):
         return published | _ONLY | {"architectures": ["LLaDA2MoeModelLM"]}
 
 
-class Llada2ForMaskedLM(Glm4MoeForCausalLM):
-    """LLaDA2 as a transformers masked LM: row i of the logits predicts token i.
-
-    Attention goes both ways unless a mask is given; `NativeLM` gives the block-causal one.
-    """
+class Llada2ForMaskedLM(BlockCausalLM, Glm4MoeForCausalLM):
+    """LLaDA2 as a transformers masked LM: row i of the logits predicts token i."""
 
     config_class = Llada2Config
     shift = 0
