@@ -176,11 +176,13 @@ REFUSED = [
     ("lladamoe", "shared_expert_intermediate_size", 8),
     ("lladamoe", "moe_router_enable_expert_bias", True),
     ("lladamoe", "qk_layernorm", False),
+    ("lladamoe", "norm_topk_prob", True),
     ("llada2_moe", "use_bias", True),
     ("llada2_moe", "score_function", "softmax"),
     ("llada2_moe", "use_qk_norm", False),
     ("llada2_moe", "norm_topk_prob", False),
     ("sdar", "use_sliding_window", True),
+    *((name, "layer_types", ["sliding_attention"]) for name in ("sdar", "a2d-qwen2", "a2d-qwen3", "Dream")),
     ("nemotron_labs_diffusion", "dlm_paradigm", "autoregressive"),
 ]
 

@@ -5,13 +5,19 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from transformers import TorchAoConfig
 
 import dus
 from dus.denoisers import DenoiserError, LladaForMaskedLM, load, quantized
 from dus.denoisers.known import FAMILIES
-from dus.denoisers.quantized import weight_bytes
+from dus.denoisers.names import Names, own_names, published_modules
+from dus.denoisers.packed import PackedLinear
+from dus.denoisers.quantized import weight_bytes, with_own_names
 
-from .test_families import tiny
+from .test_families import OF_FAMILY, tiny
+
+from torchao.quantization import Int8WeightOnlyConfig  # isort: skip - after what silences its import
 
 
 def rounded(weight):
@@ -75,6 +81,27 @@ def test_every_family_takes_eight_bits(family, tmp_path):
     assert weight_bytes(eight.model) < weight_bytes(plain.model)
 
 
+@pytest.mark.parametrize("family", OF_FAMILY)
+def test_experts_are_rounded_row_by_row_and_saved_as_they_are(family, tmp_path):
+    tiny(family).save_pretrained(tmp_path / "plain")
+    told = {"dtype": "float32", "device": "cpu"}
+    plain, eight = (load(tmp_path / "plain", **told, quantize=name) for name in (None, "int8"))
+    for name in ("gate_up_proj", "down_proj"):
+        ours, theirs = (getattr(model.model.model.layers[1].mlp.experts, name) for model in (eight, plain))
+        assert (ours.dequantize() - torch.stack([rounded(each) for each in theirs])).abs().max() < 2e-2
+        assert (ours.qdata.dtype, ours.qdata.shape) == (torch.int8, theirs.shape)
+    eight.model.save_pretrained(tmp_path / "eight")
+    canvas, read = torch.arange(24).view(2, 12), torch.arange(12)
+    expected = eight.logits(canvas, read=read)
+    others = [{"pack": False}, {"experts_implementation": "eager"}]
+    forms = [load(tmp_path / "plain", **told, quantize="int8", **how) for how in others]
+    for again in (load(tmp_path / "eight", **told), *forms):
+        assert weight_bytes(again.model) == weight_bytes(eight.model)
+        torch.testing.assert_close(again.logits(canvas, read=read), expected, atol=1e-5, rtol=1e-5)
+    with pytest.raises(DenoiserError, match="experts_implementation='grouped_mm' multiplies plain weights alone"):
+        load(tmp_path / "plain", **told, quantize="int8", experts_implementation="grouped_mm")
+
+
 def test_what_is_refused(folder, monkeypatch):
     with pytest.raises(DenoiserError, match="quantize is 'int3', known are int8"):
         load(folder, quantize="int3")
@@ -129,6 +156,113 @@ def test_a_checkpoint_that_was_saved_quantized_loads_as_it_was(folder, tmp_path)
     canvas, read = torch.arange(20).view(2, 10), torch.arange(10)
     assert torch.equal(again.logits(canvas, read=read), eight.logits(canvas, read=read))
     assert weight_bytes(again.model) == weight_bytes(eight.model)
+
+
+def kept(denoiser):
+    """The layers of the second block that were not quantized."""
+    block = denoiser.model.model.layers[1]
+    return {name for name, layer in block.named_modules() if type(layer) is PackedLinear}
+
+
+@pytest.mark.parametrize(
+    ("family", "entries", "left"),
+    [
+        ("llada", ["attn_out"], {"self_attn.o_proj"}),
+        ("llada", ["model.transformer.blocks.1.ff_out"], {"mlp.down_proj"}),
+        ("llada", ["model.transformer.blocks.0"], set()),
+        ("llada", ["model.layers.1.mlp"], {"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}),
+        ("llada", ["re:.*blocks.1.(q|k)_proj$", "lm_head"], {"self_attn.q_proj", "self_attn.k_proj"}),
+        ("sdar", ["model.layers.1.mlp.up_proj", "nowhere"], {"mlp.up_proj"}),
+        ("nemotron_labs_diffusion", ["encoder.layers.1.self_attn.q_proj"], {"self_attn.q_proj"}),
+    ],
+)
+def test_modules_that_a_quantizer_leaves_alone_have_their_published_names(family, entries, left, tmp_path):
+    """Where the user says so, and where a checkpoint does."""
+    tiny(family).save_pretrained(tmp_path / "plain")
+    how = TorchAoConfig(Int8WeightOnlyConfig(set_inductor_config=False), modules_to_not_convert=entries)
+    told = {"dtype": "float32", "device": "cpu"}
+    eight = load(tmp_path / "plain", **told, quantization_config=how)
+    assert how.modules_to_not_convert == entries
+    assert kept(eight) == left
+    eight.model.save_pretrained(tmp_path / "eight")
+    again = load(tmp_path / "eight", **told)
+    assert kept(again) == left
+    file = tmp_path / "eight" / "config.json"
+    config = json.loads(file.read_text())
+    config["quantization_config"]["modules_to_not_convert"] = entries
+    file.write_text(json.dumps(config))
+    assert kept(load(tmp_path / "eight", **told)) == left
+    canvas, read = torch.arange(20).view(2, 10), torch.arange(10)
+    assert torch.equal(again.logits(canvas, read=read), eight.logits(canvas, read=read))
+
+
+@pytest.mark.parametrize("family", ["lladamoe", "llada2_moe"])
+def test_what_published_names_mean(family, tmp_path):
+    model = tiny(family)
+    model.save_pretrained(tmp_path)
+    names, published = Names(model), published_modules(tmp_path)
+    experts = "model.layers.1.mlp.experts"
+
+    def means(entry, **how):
+        return own_names(entry, names, published, **how)
+
+    assert means(experts) == means("re:.*layers.1.*[.]experts[.]") == [experts]
+    with pytest.raises(DenoiserError, match=r"means some experts of a layer and not .*: they go together"):
+        means(f"{experts}.3.up_proj")
+    assert means("model.layers.1.mlp.gate") == ["model.layers.1.mlp.gate"]
+    assert means("Linear", exact=True) == ["Linear"]
+    assert means("lm_head", exact=True) == ["lm_head"]
+    assert means("gate", exact=True) == ["gate"]
+    if family == "llada2_moe":
+        parts = [f"model.layers.0.self_attn.{part}_proj" for part in "kqv"]
+        assert means("model.layers.0.attention.query_key_value", exact=True) == parts
+        assert means("model.layers.0.attention.dense") == ["model.layers.0.self_attn.o_proj"]
+
+
+def test_lists_are_found_in_groups_and_objects(folder):
+    group = {"targets": ["re:.*attn_out$", "Linear"], "weights": {"num_bits": 8}}
+    told = {"quant_method": "compressed-tensors", "config_groups": {"one": group}, "ignore": ["re:.*ff_proj$"]}
+    read = with_own_names(json.loads((folder / "config.json").read_text()) | {"quantization_config": told}, folder)
+    found = read["config"].quantization_config
+    assert found["config_groups"]["one"]["targets"] == [
+        "Linear",
+        *(f"model.layers.{n}.self_attn.o_proj" for n in (0, 1)),
+    ]
+    assert found["ignore"] == [f"model.layers.{n}.mlp.gate_proj" for n in (0, 1)]
+    assert told["ignore"] == ["re:.*ff_proj$"]
+
+
+@pytest.mark.parametrize("key", ["modules_in_block_to_quantize", "dynamic", "block_name_to_quantize"])
+def test_names_that_are_not_looked_for_are_refused(key, folder, tmp_path):
+    says(folder, quant_method="gptq", bits=4, **{key: ["attn_out"]})
+    with pytest.raises(DenoiserError, match=f"The {key} of .*'s quantization names modules, which have other names"):
+        load(folder, device="cpu")
+    tiny("sdar").save_pretrained(tmp_path / "sdar")  # whose names are those of the model here
+    says(tmp_path / "sdar", quant_method="gptq", bits=4, **{key: ["o_proj"]})
+    with pytest.raises(DenoiserError, match="pip install"):
+        load(tmp_path / "sdar", device="cpu")
+
+
+def test_a_published_matrix_of_three_is_not_split_where_it_is_quantized(tmp_path):
+    tiny("llada2_moe").save_pretrained(tmp_path)
+    how = TorchAoConfig(Int8WeightOnlyConfig(set_inductor_config=False))
+    with pytest.raises(DenoiserError, match=r"cannot split where it quantizes: load it with quantize='int8'"):
+        load(tmp_path, device="cpu", quantization_config=how)
+    says(tmp_path, quant_method="fp8", weight_block_size=[128, 128])
+    with pytest.raises(DenoiserError, match=r"query_key_value in one matrix, .*: load a checkpoint of plain weights"):
+        load(tmp_path, device="cpu")
+
+
+def test_an_adapter_in_eight_bits_is_saved(folder, tmp_path):
+    """It is quantized when it is merged, after the weights were loaded."""
+    model = LladaForMaskedLM.from_pretrained(folder, dtype="float32")
+    get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(tmp_path / "adapter")
+    told = {"dtype": "float32", "device": "cpu"}
+    eight = load(folder, adapter=tmp_path / "adapter", quantize="int8", **told)
+    eight.model.save_pretrained(tmp_path / "eight")
+    canvas, read = torch.arange(20).view(2, 10), torch.arange(10)
+    again = load(tmp_path / "eight", **told)
+    assert torch.equal(again.logits(canvas, read=read), eight.logits(canvas, read=read))
 
 
 def test_a_quantizer_that_waits_for_the_whole_models_first_call_gets_it(folder, monkeypatch):

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from dus.denoisers.block_causal import BlockCausalLM
-from dus.denoisers.family import as_published, register, require
+from dus.denoisers.family import as_published, register, require_full
 
 
 class A2dLlamaConfig(LlamaConfig):
@@ -50,7 +50,7 @@ class A2dQwen2Config(Qwen2Config):
     is_causal: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        require("A2D-Qwen2", {"use_sliding_window": self.use_sliding_window}, {"use_sliding_window": False})
+        require_full("A2D-Qwen2", self)
         super().__post_init__(**kwargs)
 
     def to_diff_dict(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class A2dQwen3Config(Qwen3Config):
     is_causal: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        require("A2D-Qwen3", {"use_sliding_window": self.use_sliding_window}, {"use_sliding_window": False})
+        require_full("A2D-Qwen3", self)
         super().__post_init__(**kwargs)
 
     def to_diff_dict(self) -> dict[str, Any]:

@@ -13,11 +13,10 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.files import checkpoint_folder, some
+from dus.denoisers.names import Names
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -144,7 +143,7 @@ def _placed(model: nn.Module, folder: Path) -> tuple[dict[str, str], dict[str, T
         raise DenoiserError(f"{folder} has no {WEIGHTS}: adapters are read from safetensors alone.") from None
     except SafetensorError as error:
         raise DenoiserError(f"{folder / WEIGHTS} is damaged or incomplete: {error}.") from error
-    names = _Names(model)
+    names = Names(model)
     places: dict[str, str] = {}
     weights: dict[str, Tensor] = {}
     lost = []
@@ -165,32 +164,6 @@ def _placed(model: nn.Module, folder: Path) -> tuple[dict[str, str], dict[str, T
     if not weights:
         raise DenoiserError(f"The adapter in {folder} holds no weights.")
     return places, weights
-
-
-class _Names:
-    """The modules of a model, found by its own names of them and by the published ones."""
-
-    def __init__(self, model: Any) -> None:
-        self.modules = {name: module for name, module in model.named_modules() if hasattr(module, "weight")}
-        mapping = get_model_conversion_mapping(model, add_legacy=False) if hasattr(model, "config") else []
-        self.renamings = [each for each in mapping if isinstance(each, WeightRenaming)]
-        self.converters = [each for each in mapping if isinstance(each, WeightConverter)]
-
-    def of(self, name: str) -> list[str]:
-        """The modules that a name means: several where a published matrix is split into theirs; none if unknown."""
-        if name in self.modules:
-            return [name]
-        renamed = rename_source_key(f"{name}.weight", self.renamings, [])[0].removesuffix(".weight")
-        if renamed in self.modules:
-            return [renamed]
-        for converter in self.converters:
-            for source in converter.source_patterns:
-                part = source.removesuffix(".weight")
-                if source.endswith(".weight") and renamed.endswith(f".{part}"):
-                    stem = renamed.removesuffix(part)
-                    targets = [stem + target.removesuffix(".weight") for target in converter.target_patterns]
-                    return targets if all(target in self.modules for target in targets) else []
-        return []
 
 
 def _aim(config: Any, told: Mapping[str, Any], places: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:

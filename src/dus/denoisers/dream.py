@@ -10,8 +10,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
-from dus.denoisers.base import DenoiserError
-from dus.denoisers.family import as_published, register
+from dus.denoisers.family import as_published, register, require_full
 
 
 class DreamConfig(Qwen2Config):
@@ -28,8 +27,7 @@ class DreamConfig(Qwen2Config):
     is_causal: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        if self.use_sliding_window:
-            raise DenoiserError("Dream with use_sliding_window=True is not supported: its attention is full.")
+        require_full("Dream", self)
         super().__post_init__(**kwargs)
 
     def to_diff_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Mixtures of experts on a CPU: experts packed like linear layers, each multiplied once with all tokens it got."""
+"""Mixtures of experts: on a CPU packed like linear layers, each expert multiplied once with all tokens it got."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import PreTrainedModel
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
+from dus.denoisers.base import DenoiserError
 from dus.denoisers.packed import PackedWeight, packable, packed_parameter, saved_plain
 
 PACKED = "dus_packed"
@@ -26,6 +28,12 @@ def pack_experts(model: PreTrainedModel) -> None:
         for name in _WEIGHTS:
             setattr(module, name, packed_parameter(getattr(module, name)))
         module.register_state_dict_post_hook(saved_plain)
+
+
+def multiply_once(model: PreTrainedModel) -> None:
+    """Have a model with experts in eight bits multiply each once: transformers' own products take plain numbers."""
+    if any(is_traceable_wrapper_subclass(getattr(module, _WEIGHTS[0], None)) for module in model.modules()):
+        model.set_experts_implementation(PACKED)
 
 
 def _packs(module: nn.Module) -> bool:
@@ -59,7 +67,7 @@ def experts_forward(experts: Any, hidden: Tensor, chosen: Tensor, shares: Tensor
     inner = experts._apply_gate(_products(experts.gate_up_proj, hidden[order // each], used))
     out = _products(experts.down_proj, inner, used) * shares.reshape(-1)[order, None]
     place = torch.empty_like(order)
-    place[order] = torch.arange(len(order))
+    place[order] = torch.arange(len(order), device=order.device)
     return out[place].view(tokens, each, -1).sum(dim=1).to(hidden.dtype)
 
 
@@ -83,6 +91,33 @@ def multiplied(weight: Tensor, parts: Sequence[Tensor], used: list[tuple[int, in
         ]
     plain = weight.store.read() if isinstance(weight, PackedWeight) else weight
     return [nn.functional.linear(part, plain[which]) for part, (which, _) in zip(parts, used, strict=True)]
+
+
+def check_groups(experts: int, chosen: int, groups: int, open_groups: int) -> None:
+    """Refuse groups of experts that no token could choose its experts in.
+
+    Args:
+        experts: how many there are.
+        chosen: how many a token goes to.
+        groups: of as many experts each; the best two of each say which groups are open to a token.
+        open_groups: how many are.
+
+    Raises:
+        DenoiserError: the groups are not of equal size, or too small, or too few are open.
+    """
+    size = experts // max(groups, 1)
+    if groups < 1 or size < 2 or size * groups != experts or not 1 <= open_groups <= groups:
+        raise DenoiserError(f"{experts} experts in {groups} groups, of which {open_groups} are open, cannot be.")
+    if not 1 <= chosen <= open_groups * size:
+        raise DenoiserError(f"{chosen} experts a token, of {size} in each of {open_groups} open groups, cannot be.")
+
+
+class NoExpert(nn.Module):
+    """What stands where a model has no shared expert."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Zeros."""
+        return torch.zeros_like(hidden)
 
 
 ALL_EXPERTS_FUNCTIONS.register(PACKED, experts_forward)

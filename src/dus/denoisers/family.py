@@ -1,4 +1,4 @@
-"""What the families have in common: registration, published options that must have one value, published rope keys."""
+"""What the families have in common: registration, options that must have one value, published keys and matrices."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from transformers.conversion_mapping import (
     get_checkpoint_conversion_mapping,
     register_checkpoint_conversion_mapping,
 )
+from transformers.core_model_loading import Concatenate, ConversionOps
 
 from dus.denoisers.base import DenoiserError
 
@@ -69,6 +70,17 @@ def require(family: str, given: Mapping[str, Any], expected: Mapping[str, Any]) 
             raise DenoiserError(f"{family} with {key}={given[key]!r} is not supported: only {only!r} is.")
 
 
+def require_full(family: str, config: Any) -> None:
+    """Refuse layers that see only what is near, which transformers' Qwen has and no family here.
+
+    Raises:
+        DenoiserError: `use_sliding_window` is true, or `layer_types` names other layers than `full_attention`.
+    """
+    require(family, {"use_sliding_window": config.use_sliding_window}, {"use_sliding_window": False})
+    for kind in getattr(config, "layer_types", None) or ():
+        require(family, {"layer_types": kind}, {"layer_types": "full_attention"})
+
+
 def without_nulls(published: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """A published configuration without those of the keys that are null."""
     return {key: value for key, value in published.items() if value is not None or key not in keys}
@@ -87,3 +99,25 @@ def as_published(config: dict[str, Any]) -> dict[str, Any]:
     if rope.get("rope_type", "default") != "default":
         flat["rope_scaling"] = rope
     return flat
+
+
+class HeadParts(ConversionOps):
+    """Queries, keys and values, as many rows of one published matrix as the configuration has heads of each.
+
+    transformers has such an operation, `Split`, since 5.23; SGLang comes with an older one.
+    """
+
+    def convert(
+        self, input_dict: dict[str, Any], source_patterns: list[str], target_patterns: list[str], **kwargs: Any
+    ) -> dict[str, Any]:
+        """The three tensors by their names."""
+        (found,) = input_dict.values()
+        whole, config = found[0] if isinstance(found, list) else found, kwargs["config"]
+        heads = [config.num_attention_heads, *[config.num_key_value_heads] * 2]
+        parts = whole.split([whole.shape[0] * number // sum(heads) for number in heads])
+        return {name: part.contiguous() for name, part in zip(target_patterns, parts, strict=True)}
+
+    @property
+    def reverse_op(self) -> ConversionOps:
+        """Back into one matrix."""
+        return Concatenate(dim=0)

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from dus.denoisers.block_causal import BlockCausalLM
-from dus.denoisers.family import as_published, register, require
+from dus.denoisers.family import as_published, register, require_full
 
 
 class FastDllmConfig(Qwen2Config):
@@ -26,7 +26,7 @@ class FastDllmConfig(Qwen2Config):
     is_causal: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        require("Fast-dLLM v2", {"use_sliding_window": self.use_sliding_window}, {"use_sliding_window": False})
+        require_full("Fast-dLLM v2", self)
         super().__post_init__(**kwargs)
 
     def to_diff_dict(self) -> dict[str, Any]:

@@ -32,8 +32,8 @@ MASK_TOKEN_IDS = {
 SHIFTED = ("Dream", "Fast_dLLM_Qwen")
 """The `model_type` of families whose row i predicts the token at i + 1, as in the published code."""
 
-SPLIT = ("llada2_moe",)
-"""The `model_type` of families whose published matrices are split while they load, which no quantizer allows for."""
+SPLIT = {"llada2_moe": "query_key_value"}
+"""A published matrix that is split while it loads, which no quantizer allows for, by `model_type`."""
 
 _NOISE = "its forward takes a noise level beside the tokens"
 _IMAGES = "it reads images, and only models of text alone are supported"

@@ -5,13 +5,15 @@ Beside the names of keys and weights, one thing differs: queries, keys and value
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from transformers import Glm4MoeConfig, Glm4MoeForCausalLM
-from transformers.core_model_loading import Concatenate, ConversionOps, WeightConverter, WeightRenaming
+from transformers.core_model_loading import WeightConverter, WeightRenaming
 
 from dus.denoisers.block_causal import BlockCausalLM
-from dus.denoisers.family import as_published, register, require, without_nulls
+from dus.denoisers.experts import NoExpert, check_groups
+from dus.denoisers.family import HeadParts, as_published, register, require, without_nulls
 
 _ONLY = {
     "hidden_act": "silu",
@@ -48,6 +50,7 @@ class Llada2Config(Glm4MoeConfig):
     }
 
     rms_norm_eps: float = 1e-6
+    norm_topk_prob: bool = True
     use_qk_norm: bool = True
     num_mtp_layers: int = 0
     mask_token_id: int | None = None
@@ -56,9 +59,13 @@ class Llada2Config(Glm4MoeConfig):
     is_causal: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        ours = {key: getattr(self, key) for key in ("hidden_act", "norm_topk_prob", "use_qk_norm")}
-        require("LLaDA2", kwargs | ours, _ONLY)
+        one = self.num_experts_per_tok == 1  # whose share the published code leaves as it is
+        ours = {key: getattr(self, key) for key in ("hidden_act", "use_qk_norm")}
+        require("LLaDA2", kwargs | ours | {"norm_topk_prob": self.norm_topk_prob or one}, _ONLY)
+        self.norm_topk_prob = not one
+        kwargs |= {key: kwargs[key] or 0 for key in ("num_shared_experts",) if key in kwargs}
         super().__post_init__(**kwargs)
+        check_groups(self.n_routed_experts, self.num_experts_per_tok, self.n_group, self.topk_group)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -73,7 +80,7 @@ class Llada2Config(Glm4MoeConfig):
             published[key] = getattr(self, key)
         if published.get("block_length") == 32:
             del published["block_length"]
-        return _ONLY | published | {"architectures": ["LLaDA2MoeModelLM"]}
+        return published | _ONLY | {"architectures": ["LLaDA2MoeModelLM"]}
 
 
 class Llada2ForMaskedLM(BlockCausalLM, Glm4MoeForCausalLM):
@@ -81,6 +88,13 @@ class Llada2ForMaskedLM(BlockCausalLM, Glm4MoeForCausalLM):
 
     config_class = Llada2Config
     shift = 0
+
+    def __init__(self, config: Llada2Config) -> None:
+        with warnings.catch_warnings():  # torch's, of an expert of no width
+            warnings.simplefilter("ignore")
+            super().__init__(config)
+        for layer in () if config.n_shared_experts else self.model.layers[config.first_k_dense_replace :]:
+            layer.mlp.shared_experts = NoExpert()
 
 
 _NAMES = {
@@ -93,33 +107,11 @@ _NAMES = {
 }
 
 
-class _Parts(ConversionOps):
-    """Queries, keys and values, as many rows of one matrix as the configuration has heads of each.
-
-    transformers has such an operation, `Split`, since 5.23; SGLang comes with an older one.
-    """
-
-    def convert(
-        self, input_dict: dict[str, Any], source_patterns: list[str], target_patterns: list[str], **kwargs: Any
-    ) -> dict[str, Any]:
-        """The three tensors by their names."""
-        (found,) = input_dict.values()
-        whole, config = found[0] if isinstance(found, list) else found, kwargs["config"]
-        heads = [config.num_attention_heads, *[config.num_key_value_heads] * 2]
-        parts = whole.split([whole.shape[0] * number // sum(heads) for number in heads])
-        return {name: part.contiguous() for name, part in zip(target_patterns, parts, strict=True)}
-
-    @property
-    def reverse_op(self) -> ConversionOps:
-        """Back into one matrix."""
-        return Concatenate(dim=0)
-
-
 _SPLIT = [
     WeightConverter(
         source_patterns=f"query_key_value.{kind}",
         target_patterns=[f"{name}_proj.{kind}" for name in "qkv"],
-        operations=[_Parts()],
+        operations=[HeadParts()],
     )
     for kind in ("weight", "bias")
 ]

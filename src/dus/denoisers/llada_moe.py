@@ -18,6 +18,7 @@ _ONLY = {
     "clip_qkv": None,
     "moe_router_enable_expert_bias": False,
     "moe_router_score_function": "softmax",
+    "norm_topk_prob": False,
     "partial_rotary_factor": 1,
     "qk_layernorm": True,
     "routed_scaling_factor": 1,
@@ -46,7 +47,8 @@ class LladaMoeConfig(Qwen3MoeConfig):
     is_causal: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        require("LLaDA-MoE", kwargs | {"use_sliding_window": self.use_sliding_window}, _ONLY)
+        ours = {key: getattr(self, key) for key in ("norm_topk_prob", "use_sliding_window")}
+        require("LLaDA-MoE", kwargs | ours, _ONLY)
         if kwargs.get("shared_expert_intermediate_size"):
             raise DenoiserError("LLaDA-MoE with shared_expert_intermediate_size is not supported: only without one.")
         if any((kwargs.get(key) or 0) > 1 for key in ("router_num_group", "router_topk_group")):

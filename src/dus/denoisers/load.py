@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from dus.denoisers.arguments import is_placed, one_dtype, parted, place_of, type
 from dus.denoisers.attention import choose_attention
 from dus.denoisers.base import DenoiserError
 from dus.denoisers.compiled import compile_forward
-from dus.denoisers.experts import pack_experts
+from dus.denoisers.experts import multiply_once, pack_experts
 from dus.denoisers.files import check_weights, checkpoint_folder, read_config, some
 from dus.denoisers.known import FAMILIES, SPLIT, UNSUPPORTED
 from dus.denoisers.model import MaskedLM
 from dus.denoisers.native import NativeLM
-from dus.denoisers.quantized import check_quantized, quantization, quantize_body
+from dus.denoisers.quantized import check_quantized, quantization, quantize_body, with_own_names
 from dus.denoisers.quiet import quiet_loading
 from dus.denoisers.remote import check_attention, explained
 
@@ -89,17 +90,22 @@ def load(
     folder = checkpoint_folder(path_or_hub_id, revision, trust_remote_code, **hub)
     folder, lora = adapters.model_and_adapter(folder, adapter, trust_remote_code, **hub)
     config = read_config(folder)
-    check_quantized(config, folder)
+    asked = passed.get("quantization_config")
+    check_quantized(config, folder, asked)
     progress = check_weights(folder) >= _LARGE
     native = config["model_type"] in FAMILIES
     trusted = trust_remote_code and not native
     auto = AutoModelForMaskedLM if native else _auto_class(config, trusted)
     target, placed = _placement(device, passed)
-    if quantize is not None and "quantization_config" in passed:
+    if quantize is not None and asked is not None:
         raise DenoiserError("quantize and quantization_config say the same twice: leave one out.")
+    if quantize is not None and (how := passed.get("experts_implementation")) not in (None, "eager"):
+        raise DenoiserError(f"experts_implementation={how!r} multiplies plain weights alone: leave it out or quantize.")
     late = lora is not None or config["model_type"] in SPLIT
     if quantize is not None and not late:
-        passed["quantization_config"] = quantization(quantize)
+        passed["quantization_config"] = quantization(quantize, native=native)
+    if native:
+        passed |= with_own_names(config, folder, asked)
     with quiet_loading(progress):
         model = _model(auto, folder, config, dtype=type_of(dtype, target), trust_remote_code=trusted, **passed)
         tokenizer = _tokenizer(folder, lora, trusted)
@@ -107,7 +113,7 @@ def load(
             adapters.check_vocabulary(tokenizer, model.config.vocab_size, lora)
             model = adapters.merge(model, lora)
         if quantize is not None and late:
-            quantize_body(model, quantize)
+            quantize_body(model, quantize, native=native)
     if not placed:
         model.to(target)
     if block_length is not None:
@@ -136,13 +142,15 @@ def prepared(denoiser: MaskedLM, compile: bool | str, *, pack: bool = True, expe
     Args:
         denoiser: changed in place.
         compile, pack: as for `load`.
-        experts: whether experts are packed too.
+        experts: whether experts are packed too, and how they compute is chosen.
     """
     if isinstance(denoiser, NativeLM):
         if pack:
             packed.pack(denoiser.model)
             if experts:
                 pack_experts(denoiser.model)
+        if experts:
+            multiply_once(denoiser.model)
         choose_attention(denoiser.model)
     if compile:
         compile_forward(denoiser.body, "default" if compile is True else compile)
@@ -179,7 +187,7 @@ def _auto_class(config: dict[str, Any], trusted: bool) -> Any:
     )
 
 
-def _model(auto: Any, folder: Path, config: dict[str, Any], **kwargs: Any) -> Any:
+def _model(auto: Any, folder: Path, published: dict[str, Any], **kwargs: Any) -> Any:
     """The transformers model in evaluation mode, every weight of it from the checkpoint."""
     try:
         model, report = auto.from_pretrained(
@@ -192,18 +200,20 @@ def _model(auto: Any, folder: Path, config: dict[str, Any], **kwargs: Any) -> An
         )
     except DenoiserError:
         raise
+    except PackageNotFoundError as error:
+        raise DenoiserError(f"{folder} cannot be loaded without {error.name}: pip install {error.name}.") from error
     except SafetensorError as error:
         raise DenoiserError(f"A weights file in {folder} is damaged or incomplete: {error}.") from error
     except Exception as error:  # transformers raises whatever comes of a config that no model has
         if kwargs["trust_remote_code"] and not isinstance(error, OSError | RuntimeError | ValueError):
-            raise explained(error, folder, config) from error
+            raise explained(error, folder, published) from error
         raise DenoiserError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
     if misfits := [f"{name} {list(got)} for {list(want)}" for name, got, want in report["mismatched_keys"]]:
         raise DenoiserError(f"The weights in {folder} do not fit its config.json: {some(misfits)}.")
     if missing := report["missing_keys"]:
         raise DenoiserError(f"The weights in {folder} lack {some(missing)}.")
     # Heads for another task are common around a BERT, and do no harm; a known family has no spare weights.
-    if config["model_type"] in FAMILIES and (unexpected := report["unexpected_keys"]):
+    if published["model_type"] in FAMILIES and (unexpected := report["unexpected_keys"]):
         raise DenoiserError(f"The weights in {folder} hold {some(unexpected)}, which the model has no place for.")
     model.eval()
     if (

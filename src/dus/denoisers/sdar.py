@@ -10,9 +10,7 @@ from typing import Any
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from dus.denoisers.block_causal import BlockCausalLM
-from dus.denoisers.family import as_published, register, require
-
-_ONLY = {"use_sliding_window": False}
+from dus.denoisers.family import as_published, register, require_full
 
 
 class SdarConfig(Qwen3Config):
@@ -27,7 +25,7 @@ class SdarConfig(Qwen3Config):
     is_causal: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        require("SDAR", {"use_sliding_window": self.use_sliding_window}, _ONLY)
+        require_full("SDAR", self)
         super().__post_init__(**kwargs)
 
     def to_diff_dict(self) -> dict[str, Any]:
@@ -52,7 +50,7 @@ class SdarMoeConfig(Qwen3MoeConfig):
     is_causal: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        require("SDAR-MoE", {"use_sliding_window": self.use_sliding_window}, _ONLY)
+        require_full("SDAR-MoE", self)
         super().__post_init__(**kwargs)
 
     def to_diff_dict(self) -> dict[str, Any]:

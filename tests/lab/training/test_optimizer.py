@@ -67,8 +67,38 @@ def test_it_steps_as_its_parts_do_alone():
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
 
 
-def test_a_saved_state_continues_exactly():
-    straight, broken = Toy(), Toy()
+class Experts(Toy):
+    """Layers whose matrices are stacked, or stand one by one."""
+
+    def __init__(self, stacked):
+        super().__init__()
+        matrices = [layer.weight.detach().clone() for layer in self.layers["wrap"]["layers"]]
+        parts = [nn.Parameter(torch.stack(matrices))] if stacked else [nn.Parameter(each) for each in matrices]
+        self.layers = nn.ModuleDict({"wrap": nn.ModuleDict({"layers": nn.ParameterList(parts)})})
+
+    def forward(self, tokens):
+        hidden = self.embed(tokens)
+        for part in self.layers["wrap"]["layers"]:
+            for matrix in part if part.ndim == 3 else [part]:
+                hidden = hidden + (hidden @ matrix.T).tanh()
+        return self.head(hidden)
+
+    def matrices(self):
+        return [matrix for part in self.layers["wrap"]["layers"] for matrix in (part if part.ndim == 3 else [part])]
+
+
+def test_stacked_matrices_are_steered_as_each_of_them():
+    stacked, single = Experts(stacked=True), Experts(stacked=False)
+    for model in (stacked, single):
+        run(model, MuonAdamW(model, matrix_lr=0.1, other_lr=0.01), 10)
+    assert all(torch.equal(a, b) for a, b in zip(stacked.matrices(), single.matrices(), strict=True))
+    assert torch.equal(stacked.embed.weight, single.embed.weight)
+    assert not torch.equal(stacked.matrices()[0], Experts(stacked=True).matrices()[0])
+
+
+@pytest.mark.parametrize("make", [Toy, lambda: Experts(stacked=True)], ids=["layers", "stacked"])
+def test_a_saved_state_continues_exactly(make):
+    straight, broken = make(), make()
     whole = MuonAdamW(straight, matrix_lr=0.1, other_lr=0.01)
     run(straight, whole, 8)
     first = MuonAdamW(broken, matrix_lr=0.1, other_lr=0.01)

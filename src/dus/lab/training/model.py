@@ -83,7 +83,7 @@ def build(size: Size, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrain
 BLOCK = 32
 _EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 256}
 _OF_FAMILY: dict[str, dict[str, Any]] = {
-    "lladamoe": {**_EXPERTS, "mlp_only_layers": [0], "norm_topk_prob": True},
+    "lladamoe": {**_EXPERTS, "mlp_only_layers": [0]},
     "sdar_moe": {**_EXPERTS, "mlp_only_layers": [0]},
     "llada2_moe": {**_EXPERTS, "n_group": 1, "topk_group": 1},
     "nemotron_labs_diffusion": {"tie_word_embeddings": False},

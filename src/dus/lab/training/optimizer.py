@@ -13,13 +13,16 @@ class MuonAdamW(torch.optim.Optimizer):
     """`torch.optim.Muon` on the matrices of the layers, `torch.optim.AdamW` on embeddings, norms and the head.
 
     Muon: https://kellerjordan.github.io/posts/muon; its step is orthogonal, so its learning rate is another unit than
-    AdamW's. Both learning rates follow the same schedule: their groups are this optimizer's groups.
+    AdamW's. Of stacked experts, `[E, out, in]`, each is a matrix. Both learning rates follow the same schedule: their
+    groups are this optimizer's groups.
     """
 
     def __init__(self, model: nn.Module, *, matrix_lr: float, other_lr: float, weight_decay: float = 0.01) -> None:
-        matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in name]
-        chosen = {id(p) for p in matrices}
+        inner = [p for name, p in model.named_parameters() if p.ndim in (2, 3) and ".layers." in name]
+        chosen = {id(p) for p in inner}
         others = [p for p in model.parameters() if id(p) not in chosen]
+        self.stacks = [(p, [nn.Parameter(each) for each in p.detach()]) for p in inner if p.ndim == 3]
+        matrices = [p for p in inner if p.ndim == 2] + [each for _, stack in self.stacks for each in stack]
         muon = torch.optim.Muon(matrices, lr=matrix_lr, momentum=0.95, weight_decay=weight_decay)
         adamw = torch.optim.AdamW(others, lr=other_lr, betas=(0.9, 0.95), weight_decay=0.0)
         self.parts: tuple[torch.optim.Optimizer, ...] = (muon, adamw)
@@ -33,8 +36,18 @@ class MuonAdamW(torch.optim.Optimizer):
         """One step of both parts; a closure is not supported."""
         if closure is not None:
             raise ValueError("MuonAdamW takes no closure")
+        for stacked, stack in self.stacks:
+            grads = [None] * len(stack) if stacked.grad is None else stacked.grad
+            for each, data, grad in zip(stack, stacked.data, grads, strict=True):
+                each.data, each.grad = data, grad
         for part in self.parts:
             part.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """As any optimizer's, of stacked experts too."""
+        super().zero_grad(set_to_none)
+        for stacked, _ in self.stacks:
+            stacked.grad = None
 
     def state_dict(self) -> dict[str, Any]:
         """The state of both parts."""
