@@ -102,7 +102,7 @@ def into_file(out: Path, context: typer.Context, prompts: list[Prompt], decoding
     rows = [Asked(number, {"line": prompt.line}, prompt.content) for number, prompt in enumerate(prompts)]
     shards = _shards(rows, str(prompts[0].file))
     digest = hashlib.sha256(as_json([(row.place, row.content) for row in rows]).encode()).hexdigest()[:16]
-    loading, how = asked(context), {name: given[name] for name in ("samples", "chat")}
+    loading, how = asked(context.params), {name: given[name] for name in ("samples", "chat")}
     record = {"model": identity_of(given["model"], loading, here=True), "prompts": digest, **how, **decoding}
 
     def make() -> Batch:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dus.evaluation.accuracy import Accuracy
     from dus.evaluation.questions import HeldOut
 
-KINDS = (("arithmetic", 1), ("arithmetic", 2), ("instructions", 1))
+SOLVED = (("arithmetic", 1), ("arithmetic", 2), ("instructions", 1))
 SHOWN = 3
 PAUSE = 0.15
 PLANNERS = {
@@ -43,16 +43,11 @@ class Result:
     seconds: float
 
 
+@options.takes(options.MODEL)
 def demo(
     context: typer.Context,
-    model: options.Model = None,
-    problems: Annotated[int, typer.Option(min=1, max=500, help="How many of each kind to solve.")] = 32,
+    problems: Annotated[int, typer.Option(min=1, max=500, help="How many problems of each kind are solved.")] = 32,
     block_length: options.BlockLength = 16,
-    dtype: options.Dtype = "auto",
-    device: options.Device = "auto",
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    mask_token_id: options.MaskTokenId = None,
 ) -> None:
     """Solve held-out problems of three kinds under six planners.
 
@@ -69,7 +64,7 @@ def demo(
 
     denoiser = load_asked(context)
     console = Console(highlight=False)
-    asked = [held_out(get(task), level, problems) for task, level in KINDS]
+    asked = [held_out(get(task), level, problems) for task, level in SOLVED]
     decodings = [
         {"max_new_tokens": kind.max_new_tokens, "block_length": block_length, "scores": False} for kind in asked
     ]

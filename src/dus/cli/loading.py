@@ -57,12 +57,11 @@ def load_asked(context: typer.Context) -> MaskedLM:
     Raises:
         InputError: as `load_model`.
     """
-    return load_model(context.params["model"], **asked(context))
+    return load_model(context.params["model"], **asked(context.params))
 
 
-def asked(context: typer.Context) -> dict[str, Any]:
-    """What a command's options say of loading, as `load_model` takes it."""
-    given = context.params
+def asked(given: dict[str, Any]) -> dict[str, Any]:
+    """What a command's options, by their names, say of loading, as `load_model` takes it."""
     names = ("dtype", "device", "revision", "quantize", "compile", "mask_token_id")
     return {name: given[name] for name in names if name in given} | {"trust": given["trust_remote_code"]}
 

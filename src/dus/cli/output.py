@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 def as_json(record: Any) -> str:
     """One line of JSON."""
     return json.dumps(record, ensure_ascii=False)
+
+
+def command_line() -> str:
+    """The command of this process as it was typed, for pages and records that name what made them."""
+    return shlex.join(["dus", *sys.argv[1:]])
 
 
 def records(prompts: list[Prompt], generation: Generation, samples: int) -> Iterator[dict[str, Any]]:

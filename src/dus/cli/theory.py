@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dus.cli.theory_english import filled, judged
-from dus.cli.theory_language import language, written
+from dus.cli.theory_english import filled, judged, language, written
 from dus.cli.theory_model import blocks, gap, long, order
 
 theory = typer.Typer(help="What a schedule loses, on known sources and on trained denoisers.", no_args_is_help=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dus.lab.theory.bound import SMALLEST, Decay
-from dus.lab.theory.chains import TheoryError
 from dus.lab.theory.report.studies import Comparison
 from dus.lab.theory.schedules import schedule_of
 
@@ -28,16 +26,6 @@ COLORS = {
 }
 FLOOR = 1e-4
 """Nats below which a picture shows nothing."""
-
-
-def require_matplotlib() -> None:
-    """Refuse to begin where no picture could be drawn in the end.
-
-    Raises:
-        TheoryError: matplotlib is not installed.
-    """
-    if find_spec("matplotlib") is None:
-        raise TheoryError("the report's pictures need matplotlib: pip install 'dus[plots]'")
 
 
 def panels(

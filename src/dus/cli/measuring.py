@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from dus.cli import InputError
-from dus.cli.output import replacing
+from dus.cli import InputError, options
+from dus.cli.output import check_writable, replacing
 
 if TYPE_CHECKING:
     from dus.denoisers import Denoiser
@@ -19,21 +19,32 @@ if TYPE_CHECKING:
 KNOWN_OF_SOURCE, KNOWN_OF_FILE = 8, 32
 """Known tokens before a block, on sources and in plain text files, where nothing else says how many."""
 
-Task = Annotated[
-    str,
-    typer.Option(
-        help="The texts: solutions of a task's problems; or a file, a .jsonl one with a text or a question and an "
-        "answer in each line, any other as one long text."
+TEXTS: options.Group = {
+    "task": (
+        Annotated[
+            str,
+            typer.Option(
+                help="The texts: solutions of a task's problems; or a file, a .jsonl one with a text or a question and "
+                "an answer in each line, any other as one long text."
+            ),
+        ],
+        "arithmetic",
     ),
-]
-Level = Annotated[int, typer.Option(help="Difficulty of the task.")]
-Count = Annotated[int, typer.Option("--texts", min=4, max=2000, help="How many texts.")]
-Kind = Annotated[
-    str | None,
-    typer.Option(help="A source whose conditionals are known, instead of a model: first order, hidden chain, …"),
-]
-Rate = Annotated[float, typer.Option(help="The mixing rate of that source, between 0 and 1.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of all draws, and which source it is.")]
+    "level": (Annotated[int, typer.Option(help="Difficulty of the task's problems.")], 3),
+    "texts": (Annotated[int, typer.Option(min=4, max=2000, help="How many texts are measured.")], 64),
+    "kind": (
+        Annotated[
+            str | None,
+            typer.Option(
+                help="A source whose conditionals are known, instead of a model: first order, hidden chain, …"
+            ),
+        ],
+        None,
+    ),
+    "rate": (Annotated[float, typer.Option(help="The mixing rate of that source, between 0 and 1.")], 0.9),
+    "seed": (Annotated[int, typer.Option(min=0, help="Seed of all draws; with --kind also which source it is.")], 0),
+}
+"""On which texts a model is measured, or which source is in the place of both: what `measured` reads."""
 
 
 class Measured(NamedTuple):
@@ -90,31 +101,23 @@ def _of_source(asked: dict[str, Any], known: int, length: int) -> Measured:
     return Measured(MarkovDenoiser(source), texts, source, f"{kind}, ρ = {rate:g}")
 
 
-def numbers(option: str, text: str, least: int) -> list[int]:
-    """The whole numbers of an option, separated by commas, each once, in rising order.
-
-    Raises:
-        InputError: something else, or a number that is too small.
-    """
-    try:
-        found = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        raise InputError(f"{option} takes whole numbers separated by commas, not {text!r}") from None
-    if found[0] < least:
-        raise InputError(f"{option} starts at {least}, not at {found[0]}")
-    return found
-
-
-def check_targets(*paths: Path | None) -> None:
+def check_targets(*paths: Path | None, pictures: bool = False) -> None:
     """Refuse to begin where what is found could not be written in the end.
+
+    Args:
+        *paths: of files, None where nothing is to be written.
+        pictures: whether pictures go beside the last of them.
 
     Raises:
         InputError: a path is a folder, or lies in none.
     """
     for path in paths:
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            reason = "it is a folder" if path.is_dir() else "there is no folder"
-            raise InputError(f"{path} cannot be written: {reason}")
+        if path is not None:
+            check_writable(path)
+    if pictures and paths[-1] is not None:
+        from dus.writing.style import require_matplotlib
+
+        require_matplotlib()
 
 
 def typed(context: typer.Context) -> str:
@@ -130,7 +133,16 @@ def typed(context: typer.Context) -> str:
     return " ".join(parts)
 
 
-def written_page(page: Path, title: str, command: str, body: str) -> None:
-    """Write a Markdown page under the command that made it."""
-    with replacing(page) as file:
-        file.write(f"# {title}\n\nMade by\n\n    {command}\n\n{body.strip()}\n")
+def tell(context: typer.Context, title: str, body: str, whole: str | None = None) -> None:
+    """Print what was found, and write it, under the command that made it, to the Markdown file of `--page`.
+
+    Args:
+        context: of a command with that option.
+        title: of the page.
+        body: what is printed.
+        whole: what the page says, where it says more.
+    """
+    typer.echo(body)
+    if context.params["page"] is not None:
+        with replacing(context.params["page"]) as file:
+            file.write(f"# {title}\n\nMade by\n\n    {typed(context)}\n\n{(whole or body).strip()}\n")
