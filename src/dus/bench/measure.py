@@ -22,7 +22,7 @@ from dus.planners import Planner, parse
 
 
 @dataclass(frozen=True)
-class Setting:
+class Workload:
     """What is generated, from prompts of random tokens.
 
     Attributes:
@@ -72,7 +72,7 @@ class Bench:
         GenerationError: the canvas does not fit the model's context.
     """
 
-    def __init__(self, model: NativeLM, setting: Setting) -> None:
+    def __init__(self, model: NativeLM, setting: Workload) -> None:
         most = model.max_length
         if most is not None and setting.prompt + setting.new > most:
             raise GenerationError(

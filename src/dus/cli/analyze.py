@@ -20,8 +20,8 @@ from dus.cli.prompts import Prompt, read_prompts, to_rows
 if TYPE_CHECKING:
     from dus.denoisers import MaskedLM
     from dus.evaluation.tasks import Problem, Task
-    from dus.lab.analysis.tables import Table
     from dus.lab.analysis.traced import Traced
+    from dus.writing.tables import Table
 
 USUAL = ["dus", "confidence(like=dus)", "confidence(per_step=1)"]
 

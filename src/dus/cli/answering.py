@@ -91,7 +91,7 @@ def into_file(out: Path, context: typer.Context, prompts: list[Prompt], decoding
     from dus.decoding.arguments import warn_of_idle
     from dus.serving.shards import Shards, lines_of
     from dus.serving.source import Asked
-    from dus.writing.locks import alone
+    from dus.writing.files import alone
 
     check_writable(out)
     given = context.params

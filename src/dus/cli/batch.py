@@ -43,7 +43,7 @@ def batch(
     code is 1. Given again, the same command does what is left.
     """
     options.check_engine(engine, workers=workers, num_gpus=num_gpus)
-    from dus.serving.memory import keep_memory_low
+    from dus.serving import keep_memory_low
 
     keep_memory_low()
     from dus.cli import answering
@@ -53,7 +53,7 @@ def batch(
     from dus.decoding.arguments import warn_of_idle
     from dus.serving.shards import Shards
     from dus.serving.source import Shard, files_of, scan
-    from dus.writing.locks import alone
+    from dus.writing.files import alone
 
     store = Shards(out)
     decoding = {"planner": planner, **options.decoding(context), "seed": seed_of(seed, store)}

@@ -17,7 +17,7 @@ from dus.cli.loading import asked, load_model
 from dus.cli.output import command_line, replacing
 
 if TYPE_CHECKING:
-    from dus.bench.measure import Setting
+    from dus.bench.measure import Workload
     from dus.denoisers import NativeLM
 
 CACHES = ["none", "prefix", "dual", "block", "touched"]
@@ -168,12 +168,12 @@ def _measured(
     """`machine`, `setting`, and `growth` or `runs`, of each planner's `asked`."""
     from dus.bench.growth import AXES, grow, values_for
     from dus.bench.machine import machine
-    from dus.bench.measure import Bench, Setting
+    from dus.bench.measure import Bench, Workload
 
     fields = [AXES[name][0] for name in sizes]
     choices = [[USUAL[name]] if name in growing or not values else values for name, values in sizes.items()]
     settings = [
-        Setting(**(each | dict(zip(fields, values, strict=True)))) for values in product(*choices) for each in asked
+        Workload(**(each | dict(zip(fields, values, strict=True)))) for values in product(*choices) for each in asked
     ]
     found: dict[str, Any] = {"machine": machine(model), "setting": asdict(settings[0])}
     if not growing:
@@ -205,13 +205,13 @@ def _requests(
     return {"machine": machine(model), "setting": asdict(setting), "requests": found}
 
 
-def _one(sizes: dict[str, list[int]], asked: dict[str, Any]) -> Setting:
+def _one(sizes: dict[str, list[int]], asked: dict[str, Any]) -> Workload:
     """The setting of the first value of each size."""
     from dus.bench.growth import AXES
-    from dus.bench.measure import Setting
+    from dus.bench.measure import Workload
 
     chosen = {AXES[name][0]: (sizes.get(name) or [USUAL[name]])[0] for name in USUAL}
-    return Setting(**(asked | chosen))
+    return Workload(**(asked | chosen))
 
 
 def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:

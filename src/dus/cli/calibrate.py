@@ -9,7 +9,7 @@ import typer
 
 from dus.cli import InputError, options
 from dus.cli.measuring import TEXTS, check_targets, measured, tell, typed
-from dus.writing.pages import filled
+from dus.writing.tables import filled
 
 
 @options.takes(options.pick(options.DECODING, "max_new_tokens"), TEXTS, options.MODEL, max_new_tokens=64)
@@ -62,7 +62,7 @@ def _frequencies(context: typer.Context, out: Path) -> None:
     Raises:
         InputError: options that are about levels.
     """
-    from dus.lab.theory.frequencies import frequencies, write_frequencies
+    from dus.lab.theory.calibrate import frequencies, write_frequencies
 
     for name in ("calls", "quality", "max_new_tokens", "block_length", "page"):
         source = context.get_parameter_source(name)

@@ -58,7 +58,7 @@ def compare(
     """
     from dus.cli import InputError
     from dus.decoding import Settings
-    from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+    from dus.evaluation.intervals import TOKEN_BY_TOKEN
     from dus.planners import parse
 
     prompts = read_prompts(prompt)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dus.denoisers import MaskedLM
-    from dus.evaluation.accuracy import Accuracy
+    from dus.evaluation.intervals import Accuracy
     from dus.evaluation.questions import HeldOut
 
 SOLVED = (("arithmetic", 1), ("arithmetic", 2), ("instructions", 1))
@@ -101,7 +101,7 @@ def _watch(console: Console, model: MaskedLM, question: str, decoding: dict[str,
 def _solve(model: MaskedLM, kind: HeldOut, planner: str, decoding: dict[str, Any]) -> Result:
     """All problems of a kind as one batch, greedily."""
     from dus.decoding import generate
-    from dus.evaluation.accuracy import Accuracy
+    from dus.evaluation.intervals import Accuracy
 
     began = time.perf_counter()
     generation = generate(model, kind.prompts, planner=planner, **decoding)

@@ -87,7 +87,7 @@ def measured(context: typer.Context, *, length: int, known: int | None = None) -
 
 def _of_source(asked: dict[str, Any], known: int, length: int) -> Measured:
     from dus.lab.theory import MarkovDenoiser
-    from dus.lab.theory.kinds import FAR, KINDS
+    from dus.lab.theory.randoms import FAR, KINDS
     from dus.lab.theory.texts import from_source
 
     kind, rate, seed = asked["kind"], asked["rate"], asked["seed"]

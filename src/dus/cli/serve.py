@@ -90,7 +90,7 @@ def serve(
     options.check_engine(engine, replicas=replicas, autoscaling=autoscaling, num_gpus=num_gpus)
     if replicas is not None and autoscaling is not None:
         raise InputError("--replicas and --autoscaling both say how many: leave one out")
-    from dus.serving.memory import keep_memory_low
+    from dus.serving import keep_memory_low
 
     keep_memory_low()
     from dus.serving.http import Uvicorn, bound

@@ -57,8 +57,7 @@ def language(
     The mutual information of the token after a context and the one so many places later, and the total correlation of
     dilated groups of four, with 95 % intervals over contexts.
     """
-    from dus.lab.language.distance import section
-    from dus.lab.language.reach import Plan, Reach, reach
+    from dus.lab.language.reach import Plan, Reach, reach, section
 
     plan = Plan(particles=particles, draws=draws)
 

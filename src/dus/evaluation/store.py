@@ -14,8 +14,7 @@ from dus.decoding.settings import CACHES, EOS
 from dus.evaluation.cells import Cell, SweepError
 from dus.evaluation.engine import Answered, Shard
 from dus.evaluation.tasks import Unit
-from dus.writing.files import write
-from dus.writing.locks import LockedError, alone
+from dus.writing.files import LockedError, alone, write
 
 COUNTS = ("nfe", "useful", "written", "distance", "pairs", "isolated", "unmasked")
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)

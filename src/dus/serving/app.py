@@ -22,12 +22,11 @@ from dus.decoding.generate import positions_by_step
 from dus.denoisers import Denoiser
 from dus.planners import PlannerError, parse
 from dus.serving.asked import Asked, Desk
-from dus.serving.errors import ApiError, ErrorBody, api_error
 from dus.serving.guard import OUTCOME, Guard
 from dus.serving.metrics import Metrics
 from dus.serving.pending import Pending, unless_gone
 from dus.serving.replies import Reply
-from dus.serving.requests import ChatRequest, CompletionRequest, Decoding, Limits
+from dus.serving.requests import ApiError, ChatRequest, CompletionRequest, Decoding, ErrorBody, Limits, api_error
 from dus.serving.rows import Rows
 from dus.serving.service import Line, Service
 

@@ -17,8 +17,7 @@ from dus.decoding.engine import Engine
 from dus.decoding.prompts import to_rows
 from dus.denoisers import Denoiser
 from dus.planners import PlannerError
-from dus.serving.errors import ApiError
-from dus.serving.requests import ChatRequest, CompletionRequest, Decoding, Limits
+from dus.serving.requests import ApiError, ChatRequest, CompletionRequest, Decoding, Limits
 from dus.serving.rows import Job
 
 _COMPLETION = 16

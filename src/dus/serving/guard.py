@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dus.serving.errors import ApiError
 from dus.serving.metrics import Metrics
+from dus.serving.requests import ApiError
 
 _OUTCOMES = {401: "unauthorized", 408: "slow", 429: "overloaded", 503: "closing", 504: "timeout"}
 OUTCOME = "dus.outcome"

@@ -10,8 +10,8 @@ from functools import partial
 from starlette.requests import Request
 
 from dus.decoding import Decoded, Failed
-from dus.serving.errors import api_error
 from dus.serving.guard import OUTCOME
+from dus.serving.requests import api_error
 from dus.serving.rows import Job, Told, nobody
 from dus.serving.service import Line
 

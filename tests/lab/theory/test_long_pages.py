@@ -10,7 +10,7 @@ from dus.lab.theory import MarkovDenoiser, random_markov
 from dus.lab.theory.calibrate import calibrate
 from dus.lab.theory.gap import Gap, Mean, gaps
 from dus.lab.theory.long import Context, contexts
-from dus.lab.theory.order import orders
+from dus.lab.theory.losses import orders
 from dus.lab.theory.report import gap, long
 from dus.lab.theory.report import measured as report
 from dus.lab.theory.texts import from_source

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from dus.cli.theory import theory
 from dus.lab.theory import TheoryError
-from dus.lab.theory.kinds import FAR, KINDS, vowels
+from dus.lab.theory.randoms import FAR, KINDS, vowels
 from dus.lab.theory.report import extent, write
 from dus.writing.style import PictureError
 from dus.writing.tables import listed, markdown, nats

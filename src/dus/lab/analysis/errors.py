@@ -20,7 +20,7 @@ from dus.evaluation.spacing import AnalysisError
 from dus.lab.analysis.traced import Answer, Traced
 
 Kind = Literal["operand", "result", "answer", "form"]
-KINDS: dict[Kind, str] = {
+ERROR_KINDS: dict[Kind, str] = {
     "operand": "an equation other than the solution's",
     "result": "a result that its equation does not make",
     "answer": "a number after #### that is not the last result",
@@ -84,7 +84,7 @@ class FirstError:
     """The first thing that is wrong in a wrong answer.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: one of `ERROR_KINDS`.
         position: of its first token, from the answer's first.
         step: of its block, from 0, that wrote this token.
         last: whether that was the last step of its block.

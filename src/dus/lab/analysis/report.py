@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from dus.lab.analysis import mistakes, summary
-from dus.lab.analysis.errors import KINDS
+from dus.lab.analysis.errors import ERROR_KINDS
 from dus.lab.analysis.files import save
 from dus.lab.analysis.pictures import certainty, positions
 from dus.lab.analysis.pictures import mistakes as error_pictures
 from dus.lab.analysis.pictures.film import film
-from dus.lab.analysis.pictures.page import page
-from dus.lab.analysis.tables import Table
+from dus.lab.analysis.pictures.player import page
 from dus.lab.analysis.traced import Traced
 from dus.writing.style import write_bytes
+from dus.writing.tables import Table
 
 _COUNTING = {
     False: "All generated positions count, those behind the end token included.",
@@ -42,7 +42,7 @@ def tables(runs: Sequence[Traced], *, errors: bool = False, before_end: bool = F
     found: list[str | Table] = [counting, summary.as_table(map(summary.summarise, _counting(runs, before_end)))]
     if errors:
         wrong = [mistakes.mistakes(run) for run in runs]
-        kinds = "\n".join(f"- *{kind}*: {meaning}" for kind, meaning in KINDS.items())
+        kinds = "\n".join(f"- *{kind}*: {meaning}" for kind, meaning in ERROR_KINDS.items())
         found += [_FIRST, mistakes.where(wrong), kinds, _EARLY, mistakes.order(wrong)]
     return found
 

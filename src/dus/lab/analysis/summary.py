@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dus.evaluation.intervals import Interval, ratios
 from dus.evaluation.spacing import padded, spacing
-from dus.lab.analysis.tables import Table, as_lines
 from dus.lab.analysis.traced import Traced
+from dus.writing.tables import Table, as_lines
 
 MEASURES = {
     "tokens_per_step": "tokens a step",

@@ -19,25 +19,16 @@ from dus.decoding.sampling import NEVER
 from dus.denoisers import Denoiser, DenoiserError
 from dus.denoisers.base import Read
 from dus.denoisers.columns import take
-from dus.lab.language.distance import interval, shown
 from dus.lab.language.judged import values
 from dus.lab.language.planned import verdict
-from dus.lab.theory.situation import Situation, rule_of
+from dus.lab.language.reach import interval, shown
+from dus.lab.theory.adaptive import Situation, rule_of
 from dus.writing.tables import markdown
 
 PLANNERS = (
-    "dus",
-    "confidence(like=dus)",
-    "entropy(like=dus)",
-    "random(like=dus)",
-    "eb(gamma=1)",
-    "eb(gamma=4)",
-    "cb(tau=0.9)",
-    "cb(tau=0.5)",
-    "deb(gamma=4)",
-    "eb(gamma=4) | spaced(gap=8)",
-    "left-to-right",
-)
+    "dus", "confidence(like=dus)", "entropy(like=dus)", "random(like=dus)", "eb(gamma=1)", "eb(gamma=4)", "cb(tau=0.9)",
+    "cb(tau=0.5)", "deb(gamma=4)", "eb(gamma=4) | spaced(gap=8)", "left-to-right",
+)  # fmt: skip
 MARGIN = 4  # tokens of a text that stand on either side of a span at least
 
 

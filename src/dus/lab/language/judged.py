@@ -18,22 +18,17 @@ from torch import Tensor
 
 from dus.decoding import generate
 from dus.denoisers import Denoiser
-from dus.lab.language.distance import interval, shown
 from dus.lab.language.planned import verdict
+from dus.lab.language.reach import interval, shown
 from dus.writing.tables import markdown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 PLANNERS = (
-    "dus",
-    "confidence(like=dus)",
-    "entropy(like=dus)",
-    "eb(gamma=1)",
-    "cb(tau=0.9)",
-    "deb(gamma=4)",
+    "dus", "confidence(like=dus)", "entropy(like=dus)", "eb(gamma=1)", "cb(tau=0.9)", "deb(gamma=4)",
     "eb(gamma=4) | spaced(gap=8)",
-)
+)  # fmt: skip
 
 
 def measured(

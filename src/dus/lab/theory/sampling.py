@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dus.lab.theory.adaptive import Estimate
+from dus.lab.theory.adaptive import Estimate, Situation, rule_of
 from dus.lab.theory.chains import TheoryError
 from dus.lab.theory.denoiser import MarkovDenoiser
 from dus.lab.theory.schedules import Schedule, check
-from dus.lab.theory.situation import Situation, rule_of
 from dus.lab.theory.sources import Source
 from dus.planners import Planner
 

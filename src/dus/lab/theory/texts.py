@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from dus.decoding.canvas import check_fit
 from dus.decoding.prompts import to_rows
 from dus.denoisers import Denoiser
-from dus.lab.theory.canvas import Canvas, lay_out
 from dus.lab.theory.chains import TheoryError
 
 if TYPE_CHECKING:
@@ -72,22 +73,19 @@ class Texts:
         Raises:
             TheoryError: fewer than two texts are long enough; the message says how long they are.
         """
-        generator, rows, truth = torch.Generator().manual_seed(seed), [], []
+        generator, known, behind, truth = torch.Generator().manual_seed(seed), [], [], []
         for row, first, end in zip(self.rows, self.firsts, self.ends, strict=True):
             draw = float(torch.rand((), generator=generator))
             low, high = max(first, most_context), min(end, len(row) - length + 1)
             if low < high:
                 start = low + int(draw * (high - low))
                 truth.append(row[start : start + length])
-                masked = row.clone()
-                masked[start:] = model.mask_token_id
-                rows.append(masked if context is None else masked[max(0, start - context) :])
-        if len(rows) < 2:
-            raise self._too_short(len(rows), length, most_context)
-        device = getattr(model, "device", "cpu")
-        limit = getattr(model, "max_length", None)
-        canvas = lay_out(rows, mask_token_id=model.mask_token_id, max_new_tokens=0, context=limit, device=device)
-        return Blocks(model, canvas, torch.stack(truth).to(device))
+                known.append(row[0 if context is None else max(0, start - context) : start])
+                behind.append(len(row) - start)
+                check_fit(len(known[-1]), behind[-1], getattr(model, "max_length", None))
+        if len(truth) < 2:
+            raise self._too_short(len(truth), length, most_context)
+        return Blocks.laid_out(model, known, behind, torch.stack(truth))
 
     def _too_short(self, found: int, length: int, most_context: int) -> TheoryError:
         """Says how many texts are long enough, and how long the longest is."""
@@ -103,14 +101,40 @@ class Blocks:
     """Blocks of B tokens, one of each of M texts, and the denoiser that is asked about them.
 
     Attributes:
-        model: the denoiser.
-        canvas: `[M, L]`, each block and all behind it masked.
-        truth: int64 `[M, B]`, the tokens that the texts hold there.
+        model: The denoiser.
+        tokens: Int64 `[M, L]`: the texts, each block and all behind it masked, the blocks in the same columns.
+        attention_mask: Bool `[M, L]`, False at padding; None where nothing is padded.
+        first: The column in which the blocks begin.
+        truth: Int64 `[M, B]`, the tokens that the texts hold there.
     """
 
     model: Denoiser
-    canvas: Canvas
+    tokens: Tensor
+    attention_mask: Tensor | None
+    first: int
     truth: Tensor
+
+    @classmethod
+    def laid_out(cls, model: Denoiser, known: list[Tensor], behind: list[int], truth: Tensor) -> Blocks:
+        """The blocks on the denoiser's device, padded to the left of what is known and to the right of the masks.
+
+        Args:
+            model: The denoiser.
+            known: What stands before each block, int64 1-D tensors.
+            behind: How many masks follow it, those of the block among them.
+            truth: Int64 `[M, B]`.
+        """
+        device = getattr(model, "device", "cpu")
+        first, masks = max(map(len, known)), torch.full((len(known), max(behind)), model.mask_token_id)
+        prefix = pad_sequence(known, batch_first=True, padding_side="left")
+        column = torch.arange(first + masks.shape[1])
+        starts, stops = (
+            torch.tensor([first - len(row) for row in known])[:, None],
+            first + torch.tensor(behind)[:, None],
+        )
+        real = (column >= starts) & (column < stops)
+        mask = None if bool(real.all()) else real.to(device)
+        return cls(model, torch.cat([prefix, masks], dim=1).to(device), mask, first, truth.to(device))
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -141,11 +165,11 @@ class Blocks:
         Raises:
             TheoryError: the denoiser gives NaN.
         """
-        tokens = self.canvas.tokens.clone()
-        tokens[:, self.canvas.first : self.canvas.first + self.length] = block
-        place = (read + self.canvas.first).to(tokens.device)
+        tokens = self.tokens.clone()
+        tokens[:, self.first : self.first + self.length] = block
+        place = (read + self.first).to(tokens.device)
         with torch.no_grad():
-            logits = self.model.logits(tokens, read=place, attention_mask=self.canvas.attention_mask)
+            logits = self.model.logits(tokens, read=place, attention_mask=self.attention_mask)
         logits = logits.to(logits.dtype if logits.dtype == torch.float64 else torch.float32, copy=True)
         if self.model.mask_token_id < logits.shape[-1]:
             logits[..., self.model.mask_token_id] = -torch.inf

@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from dus.lab.analysis.pictures.words import BREAK, Word, shown, words
+from dus.lab.analysis.pictures.tokens import BREAK, Word, shown, words
 from dus.lab.analysis.traced import Traced
 from dus.writing.style import FAINT, INK, PAPER, write_bytes
 

@@ -18,8 +18,7 @@ from math import log
 from pathlib import Path
 from zlib import crc32
 
-from dus.lab.tasks.text.source import Context, TextSource
-from dus.lab.tasks.text.units import is_unit, parse
+from dus.lab.tasks.text.source import Context, TextSource, is_unit, parse
 
 NAMES = ("Anna", "Emma", "James", "John", "Mary", "Tom")
 NUMBERS = (*range(1, 13), 15, 20, 25, 30, 40, 50, 60, 80)

@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from dus.lab.theory.kinds import KINDS
-from dus.lab.theory.report import figures, page, studies, transfer
+from dus.lab.theory.randoms import KINDS
+from dus.lab.theory.report import figures, studies, transfer, values
 from dus.lab.theory.report.extent import FULL, QUICK, Extent
 from dus.lab.theory.report.measured import TEMPLATES
 from dus.lab.theory.schedules import schedule_of
-from dus.writing import files, pages
+from dus.writing import files
 from dus.writing.style import require_matplotlib
+from dus.writing.tables import filled
 
 __all__ = ["FULL", "QUICK", "Extent", "write"]
 
@@ -34,32 +35,32 @@ def write(folder: Path, extent: Extent = FULL, tell: Callable[[str], None] = lam
     """
     require_matplotlib()
     tell("planners on first-order chains")
-    values = page.first_look(studies.first_look(extent)) | page.identity(studies.identity())
+    found = values.first_look(studies.first_look(extent)) | values.identity(studies.identity())
     tell("the bound")
     curves = studies.decays(extent)
     rate = max(rate for rate in extent.long_rates if rate < 0.95)
     figures.bound(folder / "theory", curves, rate)
-    values |= page.bound(curves) | _compared(folder / "theory", extent, rate, tell)
+    found |= values.bound(curves) | _compared(folder / "theory", extent, rate, tell)
     tell("context and block length")
-    values |= page.blocks(studies.contexts(extent), studies.blocks(extent))
+    found |= values.blocks(studies.contexts(extent), studies.blocks(extent))
     tell("long contexts")
-    values |= transfer.far(extent)
+    found |= transfer.far(extent)
     tell("schedules made from measurements")
-    values |= transfer.plans(extent)
+    found |= transfer.plans(extent)
     tell("planners that look at predictions")
-    values |= page.adaptive(studies.adaptive(extent))
+    found |= values.adaptive(studies.adaptive(extent))
     tell("local search")
-    values |= page.searched(studies.searched(extent))
-    values |= {"extent": extent, "shown_rate": rate, "python": platform.python_version()}
-    values |= {"adaptive_rate": studies.ADAPTIVE_RATE, "searched_rate": studies.SEARCHED_RATE}
-    values["search_steps"] = len(schedule_of("dus", extent.search_length))
-    text = pages.filled(TEMPLATES / "theory.md", **values) + "\n"
+    found |= values.searched(studies.searched(extent))
+    found |= {"extent": extent, "shown_rate": rate, "python": platform.python_version()}
+    found |= {"adaptive_rate": studies.ADAPTIVE_RATE, "searched_rate": studies.SEARCHED_RATE}
+    found["search_steps"] = len(schedule_of("dus", extent.search_length))
+    text = filled(TEMPLATES / "theory.md", **found)
     text = re.sub(r"(?m)^!\[.*\)$", rf"\g<0>\n\n*Made by `{extent.command}`.*", text)
     files.write(folder / "theory.md", text)
     return folder / "theory.md"
 
 
-def _compared(pictures: Path, extent: Extent, shown_rate: float, tell: Callable[[str], None]) -> page.Values:
+def _compared(pictures: Path, extent: Extent, shown_rate: float, tell: Callable[[str], None]) -> values.Values:
     """DUS beside the best schedules of short and of long blocks, with pictures."""
     tell(f"the best schedule of {extent.short} positions")
     draws = range(extent.draws)
@@ -79,5 +80,5 @@ def _compared(pictures: Path, extent: Extent, shown_rate: float, tell: Callable[
     shown["vowels"] = studies.compare("vowels", 0, 0, extent.length, samples=extent.samples)
     figures.schedules(pictures, shown)
     figures.over_steps(pictures, shown)
-    values = page.compared("short", short) | page.compared("long", long)
-    return values | page.in_short(long, shown["vowels"]) | page.shown(list(shown.values()))
+    found = values.compared("short", short) | values.compared("long", long)
+    return found | values.in_short(long, shown["vowels"]) | values.shown(list(shown.values()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dus.lab.theory.bound import SMALLEST, Decay
+from dus.lab.theory.fit import SMALLEST, Decay
 from dus.lab.theory.report.studies import Comparison
 from dus.lab.theory.schedules import schedule_of
 

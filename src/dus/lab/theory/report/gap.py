@@ -13,8 +13,7 @@ from dus.lab.theory.fit import Fit, fits
 from dus.lab.theory.gap import Gap, Mean
 from dus.lab.theory.report.figures import panels
 from dus.lab.theory.report.measured import TEMPLATES
-from dus.writing.pages import filled
-from dus.writing.tables import markdown, nats, spread
+from dus.writing.tables import filled, markdown, nats, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

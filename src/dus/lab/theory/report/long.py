@@ -9,8 +9,7 @@ from dus.lab.theory.gap import Mean
 from dus.lab.theory.long import Answered, Context
 from dus.lab.theory.report.gap import cell, fitted, over_spacing
 from dus.lab.theory.report.measured import TEMPLATES, right
-from dus.writing.pages import filled
-from dus.writing.tables import markdown, nats, spread
+from dus.writing.tables import filled, markdown, nats, spread
 
 
 def section(found: Sequence[Context]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.intervals import Accuracy
 from dus.lab.theory.calibrate import Calibration
-from dus.lab.theory.lengths import Tried, at_calls
-from dus.lab.theory.order import Ordered
+from dus.lab.theory.long import Tried, at_calls
+from dus.lab.theory.losses import Ordered
 from dus.writing.tables import listed, markdown, nats, spread
 
 TEMPLATES = Path(__file__).parent / "templates"

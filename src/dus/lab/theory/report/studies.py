@@ -10,10 +10,9 @@ import numpy as np
 
 from dus.lab.theory.adaptive import Estimate, planner_divergence
 from dus.lab.theory.best import best_schedules, local_search
-from dus.lab.theory.bound import Decay, decay
 from dus.lab.theory.entropies import all_entropies, entropy_of
-from dus.lab.theory.kinds import KINDS, vowels
-from dus.lab.theory.randoms import random_markov
+from dus.lab.theory.fit import Decay, decay
+from dus.lab.theory.randoms import KINDS, random_markov, vowels
 from dus.lab.theory.report.extent import Extent
 from dus.lab.theory.sampling import sampled_conditionals, schedule_divergence
 from dus.lab.theory.schedules import contiguous, divergence, equal_sizes, schedule_of, step_gaps

@@ -8,9 +8,9 @@ from typing import Any
 from dus.lab.theory.best import best_schedules
 from dus.lab.theory.denoiser import MarkovDenoiser
 from dus.lab.theory.entropies import all_entropies
-from dus.lab.theory.kinds import FAR, KINDS
 from dus.lab.theory.known import Entropies, of_blocks, of_exact, pairs, planned
 from dus.lab.theory.long import contexts
+from dus.lab.theory.randoms import FAR, KINDS
 from dus.lab.theory.report import long
 from dus.lab.theory.report.extent import Extent
 from dus.lab.theory.schedules import contiguous, divergence, equal_sizes, schedule_of

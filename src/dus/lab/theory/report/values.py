@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dus.lab.theory.adaptive import Estimate
-from dus.lab.theory.bound import SMALLEST, Decay
+from dus.lab.theory.fit import SMALLEST, Decay
 from dus.lab.theory.report.studies import PARTITIONS, Comparison
 from dus.writing.tables import code, listed, markdown, nats, spread
 
