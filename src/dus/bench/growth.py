@@ -73,8 +73,8 @@ def draw(path: Path, growth: dict[str, Any]) -> None:
     """Seconds and memory of each way over the values, as `path.png` and `path.svg`.
 
     Args:
-        path: without a suffix.
-        growth: of `grow`.
+        path: Without a suffix.
+        growth: A curve as `grow` returns it.
     """
     from dus.writing.style import tiles
 

@@ -39,7 +39,7 @@ def drawn(model: NativeLM, setting: Workload, count: int) -> list[Request]:
     """Requests with prompts of 16 to `setting.prompt` random tokens and answers of 16 to `setting.new`.
 
     Raises:
-        GenerationError: the largest are smaller than 16, or do not fit the model's context.
+        GenerationError: The largest are smaller than 16, or do not fit the model's context.
     """
     if min(setting.prompt, setting.new) < LEAST:
         raise GenerationError(f"requests have prompts and answers of {LEAST} tokens at least")
@@ -133,9 +133,9 @@ def draw(path: Path, found: dict[str, Any], places: int) -> None:
     """Which request is in which place at which denoiser call, as `path.png` and `path.svg`.
 
     Args:
-        path: without a suffix.
-        found: of `measure`.
-        places: how many there are.
+        path: Without a suffix.
+        found: What `measure` returned.
+        places: How many there are.
     """
     from dus.writing.style import PAPER, panels, whole_ticks
 

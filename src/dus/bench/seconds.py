@@ -22,9 +22,9 @@ def where_the_seconds_go(model: NativeLM, setting: Workload, cache: str) -> dict
     """Time the way from the textbook loop, token by token, to the planner's cached generation, one change at a time.
 
     Args:
-        model: a checkpoint.
-        setting: what to generate; its planner is one that does not revise.
-        cache: the mode of the last change.
+        model: A checkpoint.
+        setting: What to generate; its planner is one that does not revise.
+        cache: The mode of the last change.
 
     Returns:
         `cache`, and

@@ -75,16 +75,16 @@ def into_file(out: Path, context: typer.Context, prompts: list[Prompt], decoding
     """Answer prompts into one file; until it is whole, what is done is kept beside it, and a killed run goes on.
 
     Args:
-        out: the file.
-        context: of a command that has the options of `dus generate`.
-        prompts: with a line each.
-        decoding: keyword arguments of `Settings`; a seed of None is the killed run's, or drawn.
+        out: The file.
+        context: The context of a command that has the options of `dus generate`.
+        prompts: The prompts, each of which has a line.
+        decoding: Keyword arguments of `Settings`; a seed of None is the killed run's, or drawn.
 
     Returns:
         How many prompts could not be decoded.
 
     Raises:
-        BatchError: beside the file lies what is left of another run.
+        BatchError: Beside the file lies what is left of another run.
     """
     from dus.cli.loading import asked, identity_of
     from dus.decoding import Settings

@@ -60,7 +60,7 @@ def _frequencies(context: typer.Context, out: Path) -> None:
     """Count the tokens of the texts.
 
     Raises:
-        InputError: options that are about levels.
+        InputError: Options that are about levels.
     """
     from dus.lab.theory.calibrate import frequencies, write_frequencies
 

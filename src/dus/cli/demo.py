@@ -158,7 +158,7 @@ def in_words(results: list[dict[str, Result]]) -> Iterator[str]:
     """What the table shows, a sentence at a time; shares and calls are means over the kinds.
 
     Args:
-        results: for each kind those of each planner.
+        results: For each kind of problem the results of each planner.
     """
     share = {planner: fmean(kind[planner].accuracy.share for kind in results) for planner in results[0]}
     calls = {planner: fmean(kind[planner].nfe for kind in results) for planner in results[0]}

@@ -60,12 +60,12 @@ def measured(context: typer.Context, *, length: int, known: int | None = None) -
     """Load the model and the texts that a command's options name, or take a source and draw them.
 
     Args:
-        context: of a command with the options of loading, and task, level, texts, kind, rate and seed.
-        length: tokens that a block needs.
-        known: tokens before it, where a text has no natural beginning; None takes a few.
+        context: The context of a command with the options of loading, and task, level, texts, kind, rate and seed.
+        length: Tokens that a block needs.
+        known: Tokens before it, where a text has no natural beginning; None takes a few.
 
     Raises:
-        InputError: a model and a source, a source that does not exist, or neither a task nor a file of that name.
+        InputError: A model and a source, a source that does not exist, or neither a task nor a file of that name.
     """
     asked = context.params
     if asked["kind"] is not None:
@@ -105,11 +105,11 @@ def check_targets(*paths: Path | None, pictures: bool = False) -> None:
     """Refuse to begin where what is found could not be written in the end.
 
     Args:
-        *paths: of files, None where nothing is to be written.
-        pictures: whether pictures go beside the last of them.
+        *paths: The files that will be written; None where nothing is.
+        pictures: Whether pictures go beside the last of them.
 
     Raises:
-        InputError: a path is a folder, or lies in none.
+        InputError: A path is a folder, or lies in none.
     """
     for path in paths:
         if path is not None:
@@ -137,10 +137,10 @@ def tell(context: typer.Context, title: str, body: str, whole: str | None = None
     """Print what was found, and write it, under the command that made it, to the Markdown file of `--page`.
 
     Args:
-        context: of a command with that option.
-        title: of the page.
-        body: what is printed.
-        whole: what the page says, where it says more.
+        context: The context of a command with that option.
+        title: The title of the page.
+        body: What is printed.
+        whole: What the page says, where it says more.
     """
     typer.echo(body)
     if context.params["page"] is not None:

@@ -22,7 +22,7 @@ def token_ids(text: str) -> list[int]:
     """The ids in a text, separated by commas or semicolons.
 
     Raises:
-        BadParameter: something in it is no whole number.
+        BadParameter: Something in it is no whole number.
     """
     try:
         return [int(part) for part in re.split("[,;]", text)]
@@ -215,8 +215,8 @@ def takes(*groups: Group, **defaults: Any) -> Callable[[Callable[..., None]], Ca
     parameter that is itself declared with `Annotated` keeps its own declaration.
 
     Args:
-        *groups: of options.
-        **defaults: of this command, where they differ from the groups'.
+        *groups: The groups of options that the command takes.
+        **defaults: The command's own defaults, where they differ from the groups'.
     """
     shared = {name: option for group in groups for name, option in group.items()}
 
@@ -255,12 +255,12 @@ def numbers(option: str, text: str, least: int | None = None) -> list[int]:
     """The whole numbers that an option has been given, separated by commas, each once, in rising order.
 
     Args:
-        option: its name, for the message.
-        text: what was typed.
-        least: the smallest number that is taken; None takes all.
+        option: The name of the option, for the message.
+        text: What was typed.
+        least: The smallest number that is taken; None takes all.
 
     Raises:
-        InputError: something is no whole number, or one is too small.
+        InputError: Something is no whole number, or one is too small.
     """
     try:
         found = sorted({int(part) for part in text.split(",")})
@@ -275,11 +275,11 @@ def check_engine(engine: str, **of_ray: Any) -> None:
     """Refuse an engine that there is not, and options of the ray engine beside another.
 
     Args:
-        engine: what `--engine` was given.
-        **of_ray: the options that only the ray engine takes; None where they were not given.
+        engine: What `--engine` was given.
+        **of_ray: The options that only the ray engine takes; None where they were not given.
 
     Raises:
-        InputError: naming the options that go with the ray engine.
+        InputError: Naming the options that go with the ray engine.
     """
     if engine != "ray" and (engine != "local" or any(value is not None for value in of_ray.values())):
         names = [f"--{name.replace('_', '-')}" for name in of_ray]

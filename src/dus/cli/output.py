@@ -78,7 +78,7 @@ def check_writable(path: Path) -> None:
     """Refuse a file that cannot be written.
 
     Raises:
-        InputError: the path is a folder, or lies in none.
+        InputError: The path is a folder, or lies in none.
     """
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: " + ("it is a folder" if path.is_dir() else "there is no folder"))
@@ -89,7 +89,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
     """A text file to write to, under a temporary name until all went well; on failure nothing is left behind.
 
     Raises:
-        InputError: the path is a folder, or lies in none.
+        InputError: The path is a folder, or lies in none.
     """
     check_writable(path)
     with files.replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:

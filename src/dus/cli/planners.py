@@ -24,12 +24,12 @@ class Page:
     """A planner's docstring, taken apart.
 
     Attributes:
-        name: in texts.
-        summary: the first line.
-        body: the paragraphs after it; a formula keeps its indentation.
-        fields: for each its name in texts, its default and what it means.
-        wraps: whether it stands behind another planner and a bar.
-        main: the field that it is about; empty where there is none.
+        name: The planner's name in texts.
+        summary: The first line.
+        body: The paragraphs after it; a formula keeps its indentation.
+        fields: For each field its name in texts, its default and what it means.
+        wraps: Whether it stands behind another planner and a bar.
+        main: The field that it is about; empty where there is none.
     """
 
     name: str

@@ -25,9 +25,9 @@ class _Bar:
     """A bar that is shown while it is entered.
 
     Args:
-        count: how the bar tells what is done, in rich's form.
-        shown: whether there is a bar at all.
-        **how: what else rich's `Progress` takes.
+        count: How the bar tells what is done, in rich's form.
+        shown: Whether there is a bar at all.
+        **how: What else rich's `Progress` takes.
     """
 
     def __init__(self, count: str, *, shown: bool = True, **how: Any) -> None:
@@ -52,9 +52,9 @@ class PromptsBar(_Bar):
     Where standard error is no terminal, or there is one answer only, nothing is shown.
 
     Args:
-        prompts: how many prompts are answered.
-        samples: how many answers each of them gets.
-        settings: those that the answers are generated with.
+        prompts: How many prompts are answered.
+        samples: How many answers each of them gets.
+        settings: The settings that the answers are generated with.
     """
 
     def __init__(self, prompts: int, samples: int, settings: Settings) -> None:
@@ -77,8 +77,8 @@ class SweepBar(_Bar):
     A context manager, and what `dus.evaluation.sweep` tells of each shard.
 
     Args:
-        cells: the cells of the sweep; what the store holds of them already is no part of the estimate.
-        store: the store that the sweep writes to.
+        cells: The cells of the sweep; what the store holds of them already is no part of the estimate.
+        store: The store that the sweep writes to.
     """
 
     def __init__(self, cells: Sequence[Cell], store: Store) -> None:
@@ -105,9 +105,9 @@ def counted(total: int, there: int = 0, what: str = "prompts") -> Iterator[Calla
     """A bar over things that come in any order.
 
     Args:
-        total: how many there are.
-        there: how many of them are done already.
-        what: what they are called.
+        total: How many there are.
+        there: How many of them are done already.
+        what: What they are called.
 
     Yields:
         What is called for each one that is done.

@@ -46,21 +46,21 @@ class Server:
     """One model behind HTTP.
 
     Args:
-        model: the denoiser.
-        name: of the model, as clients call it.
-        limits: of what is taken.
-        cache: of the engine.
-        key: that clients have to give; None asks for none.
-        origins: of web pages that may ask, beside the server's own.
-        defaults: settings where a request names none, as keyword arguments of `dus.generate`.
-        line: who decodes, given the limits and what counts; an engine thread of this process unless told.
+        model: The denoiser.
+        name: The name of the model, as clients call it.
+        limits: The limits of what is taken.
+        cache: The engine's cache mode.
+        key: The key that clients have to give; None asks for none.
+        origins: The origins of web pages that may ask, beside the server's own.
+        defaults: Settings where a request names none, as keyword arguments of `dus.generate`.
+        line: Who decodes, given the limits and what counts; an engine thread of this process unless told.
 
     Attributes:
-        service: who decodes.
-        app: the ASGI app, whose lifespan is that of `service`.
+        service: Who decodes.
+        app: The ASGI app, whose lifespan is that of `service`.
 
     Raises:
-        GenerationError, PlannerError: the model cannot decode so.
+        GenerationError, PlannerError: The model cannot decode so.
     """
 
     def __init__(

@@ -24,11 +24,11 @@ class Guard:
     """Refuses who has no key, and counts.
 
     Args:
-        app: what stands behind.
-        metrics: what is counted.
-        key: that `/v1` and `/metrics` ask for; None asks for none.
-        patience: seconds within which a body has to be here.
-        largest: bytes that it may have.
+        app: What stands behind.
+        metrics: What is counted.
+        key: The key that `/v1` and `/metrics` ask for; None asks for none.
+        patience: Seconds within which a body has to be here.
+        largest: Bytes that it may have.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, key: str | None, patience: float, largest: int) -> None:

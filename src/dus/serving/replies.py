@@ -26,12 +26,12 @@ class Said:
     """One row's answer as it comes about.
 
     Args:
-        answers: reads the row.
-        room: the most tokens of the answer.
+        answers: Reads the row.
+        room: The most tokens of the answer.
 
     Attributes:
-        text: what was said.
-        tokens: how many tokens were told with their log-probabilities.
+        text: What was said.
+        tokens: How many tokens were told with their log-probabilities.
     """
 
     def __init__(self, answers: Answers, room: int) -> None:
@@ -99,8 +99,8 @@ class Reply:
     """The answer to one request.
 
     Args:
-        request: what was asked.
-        asked: its rows.
+        request: What was asked.
+        asked: The rows of the request.
     """
 
     def __init__(self, request: Decoding, asked: Asked) -> None:
@@ -118,7 +118,7 @@ class Reply:
         """The body of an answer that is not streamed.
 
         Args:
-            rows: the finished rows, in the order of the request.
+            rows: The finished rows, in the order of the request.
         """
         choices = []
         for index, row in enumerate(rows):

@@ -14,11 +14,11 @@ class ApiError(Exception):
     """A request that is answered by an error.
 
     Attributes:
-        status: of HTTP.
-        message: what is wrong, and what would be right.
-        param: the field of the request that is meant.
-        code: a word for programs.
-        headers: of the answer.
+        status: The status code of HTTP.
+        message: What is wrong, and what would be right.
+        param: The field of the request that is meant.
+        code: A word for programs.
+        headers: The headers of the answer.
     """
 
     def __init__(
@@ -211,12 +211,12 @@ class Limits:
     """What a server takes.
 
     Attributes:
-        rows: that are decoded together.
-        line: rows that may wait.
-        seconds: that a request may take.
-        body: bytes of a request.
-        length: tokens of a row, prompt and answer; None is the model's context.
-        max_tokens: of an answer to a conversation that asks for no number.
+        rows: The number of rows that are decoded together.
+        line: Rows that may wait.
+        seconds: The seconds that a request may take.
+        body: Bytes of a request.
+        length: Tokens of a row, prompt and answer; None is the model's context.
+        max_tokens: The tokens of an answer to a conversation that asks for no number.
     """
 
     rows: int = 32

@@ -46,7 +46,7 @@ def alone(folder: Path) -> Iterator[None]:
     """Keep other processes from filling a folder, which is made if need be, until this one is done, or killed.
 
     Raises:
-        LockedError: another process does so.
+        LockedError: Another process does so.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:

@@ -14,9 +14,9 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[object]], names: int =
     """A table whose columns hold numbers, aligned to the right, but for the first `names`, which hold text.
 
     Args:
-        head: the title of each column.
-        rows: as many cells as the head has; a cell is written as `str` gives it.
-        names: how many columns are text.
+        head: The title of each column.
+        rows: The rows, of as many cells as the head has; a cell is written as `str` gives it.
+        names: How many columns are text.
     """
     lines = [head, ["---"] * names + ["---:"] * (len(head) - names), *rows]
     return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
@@ -51,11 +51,11 @@ def filled(template: Path, **values: object) -> str:
     `<<share:.1%>>`, `<<losses[dus]>>`.
 
     Args:
-        template: the file.
-        **values: by name; the template need not name all of them.
+        template: The file.
+        **values: The values by name; the template need not name all of them.
 
     Raises:
-        KeyError: the template names a value that there is not.
+        KeyError: The template names a value that there is not.
     """
     text = template.read_text(encoding="utf-8").strip() + "\n"
     return re.sub(r"<<(.+?)>>", lambda found: f"{{{found[1]}}}".format(**values), text)

@@ -17,12 +17,12 @@ class Mistakes:
     """What went wrong under one planner at one block length.
 
     Attributes:
-        planner: its text.
-        block_length: positions of a block.
-        answers: how many.
-        first: the first error of each wrong answer.
-        last_share: the share of all tokens before the end that the last step of their block wrote.
-        counts: how many results are (right, early).
+        planner: The text of the planner.
+        block_length: Positions of a block.
+        answers: How many.
+        first: The first error of each wrong answer.
+        last_share: The share of all tokens before the end that the last step of their block wrote.
+        counts: How many results are (right, early).
     """
 
     planner: str
@@ -47,7 +47,7 @@ def mistakes(run: Traced) -> Mistakes:
     """What went wrong in a run on problems with worked solutions.
 
     Raises:
-        AnalysisError: an answer has no worked solution, or its text was not read.
+        AnalysisError: An answer has no worked solution, or its text was not read.
     """
     errors = [first_error(answer, run.block_length) for answer in run.answers]
     return Mistakes(

@@ -34,7 +34,7 @@ def tables(runs: Sequence[Traced], *, errors: bool = False, before_end: bool = F
     """The paper's table, and if asked for those of `dus.lab.analysis.mistakes`, between sentences in Markdown.
 
     Raises:
-        AnalysisError: errors are asked for and an answer has no worked solution; or nothing stands before the end.
+        AnalysisError: Errors are asked for and an answer has no worked solution; or nothing stands before the end.
     """
     answers = len(runs[0].answers)
     intervals = " 95% intervals by bootstrap over the answers." if answers > 1 else ""
@@ -58,14 +58,14 @@ def write(
     """Write the folder: tables, pictures, traces, and `analysis.md`, which shows them together. Returns its path.
 
     Args:
-        folder: made where it is missing.
-        runs: planners at block lengths, all on the same prompts.
-        command: that makes the folder, for the page.
-        errors: whether to say where wrong answers come from.
-        before_end: whether tables and distances leave out what stands behind the end token.
+        folder: The folder, which is made where it is missing.
+        runs: Planners at block lengths, all on the same prompts.
+        command: The command that makes the folder, for the page.
+        errors: Whether to say where wrong answers come from.
+        before_end: Whether tables and distances leave out what stands behind the end token.
 
     Raises:
-        AnalysisError: as `tables`.
+        AnalysisError: As `tables`.
     """
     found = tables(runs, errors=errors, before_end=before_end)
     counted = _counting(runs, before_end)

@@ -132,7 +132,7 @@ def write(out: Path, data: Path, folder: Path) -> None:
     """Writes config, weights, tokenizer and card into `folder`; the embedding is stored once, being the head too.
 
     Raises:
-        FileNotFoundError: there are no weights in `out`, or no tokenizer or sources in `data`.
+        FileNotFoundError: There are no weights in `out`, or no tokenizer or sources in `data`.
     """
     weights, size = load_weights(out)
     words = AutoTokenizer.from_pretrained(data / "tokenizer")

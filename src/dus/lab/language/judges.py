@@ -33,7 +33,7 @@ def load_judge(source: str | None, dtype: str = "float32") -> tuple[PreTrainedMo
     Without one it is SmolLM2-135M-Instruct, where its package is installed. Weights are in `dtype`.
 
     Raises:
-        JudgeError: where nothing is given and the package or `gguf` is missing, or what is given cannot be loaded.
+        JudgeError: Where nothing is given and the package or `gguf` is missing, or what is given cannot be loaded.
     """
     if source is None or source.endswith(".gguf"):
         import torch

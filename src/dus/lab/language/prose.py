@@ -161,7 +161,7 @@ def write(out: Path, folders: Sequence[Path], sources: Sequence[Source] = SOURCE
     """Writes the texts and `sources.json`; what it says.
 
     Raises:
-        FileNotFoundError: where a source lies in none of the folders; the message names its package.
+        FileNotFoundError: Where a source lies in none of the folders; the message names its package.
     """
     rows: list[dict[str, object]] = []
     for source in sources:

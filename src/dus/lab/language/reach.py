@@ -134,7 +134,7 @@ def contexts_of(
     At most `longest` tokens of it are kept.
 
     Raises:
-        ValueError: where a line of a file has none of the fields that hold a text.
+        ValueError: Where a line of a file has none of the fields that hold a text.
     """
     texts = [[_text(line, file) for line in file.read_text(encoding="utf-8").splitlines()] for file in files]
     for number in range(count):

@@ -127,7 +127,7 @@ class RealDenoiser(Denoiser):
     """The conditionals of a block behind one context; a canvas is the block alone, [N, B].
 
     Attributes:
-        sizes: for each state of the block that was asked for (its tokens), the effective number of particles that stand
+        sizes: For each state of the block that was asked for (its tokens), the effective number of particles that stand
             behind each position's distribution, float64 [B]: all of them where none was resampled or weighted.
     """
 
@@ -145,7 +145,7 @@ class RealDenoiser(Denoiser):
         """Natural log-probabilities, float32 [N, R, V + 1]; of a written position they are those of its token.
 
         Raises:
-            DenoiserError: a cache is given, or padding.
+            DenoiserError: A cache is given, or padding.
         """
         if cache is not None or (attention_mask is not None and not attention_mask.all()):
             raise DenoiserError("this source knows whole blocks only: use cache='none'")

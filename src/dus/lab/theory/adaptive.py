@@ -33,7 +33,7 @@ def rule_of(planner: str | Planner) -> Planner:
     """The planner of a text.
 
     Raises:
-        TheoryError: a planner that takes tokens back or overwrites them.
+        TheoryError: A planner that takes tokens back or overwrites them.
     """
     rule = parse(planner) if isinstance(planner, str) else planner
     if rule.revises or rule.edits:
@@ -46,13 +46,13 @@ class Situation:
     """Rows of one block on their way.
 
     Attributes:
-        planner: the rule.
-        canvas: int64 `[N, B]`, V where masked.
-        block: what the planner sees, at the level that is due.
-        wanted: bool `[N, B]`.
-        logits: float32 `[N, B, V + 1]`, as the decoding loop would have them.
-        probability: float64 `[N, B, V]`.
-        likeliest: whether the planner reads the confidence of the likeliest token, not of the one drawn.
+        planner: The rule.
+        canvas: Int64 `[N, B]`, V where masked.
+        block: What the planner sees, at the level that is due.
+        wanted: Bool `[N, B]`.
+        logits: Float32 `[N, B, V + 1]`, as the decoding loop would have them.
+        probability: Float64 `[N, B, V]`.
+        likeliest: Whether the planner reads the confidence of the likeliest token, not of the one drawn.
     """
 
     planner: Planner
@@ -135,8 +135,8 @@ class Estimate:
 
     Attributes:
         nats: KL(truth ‖ sampled).
-        error: its standard error; 0 where it is exact.
-        calls: denoiser calls that a block takes on average: over what is sampled where the divergence is exact, over
+        error: The standard error in nats; 0 where the divergence is exact.
+        calls: Denoiser calls that a block takes on average: over what is sampled where the divergence is exact, over
             sequences of the source where it is sampled.
     """
 
@@ -156,17 +156,17 @@ def planner_divergence(
     """KL(truth ‖ sampled) in nats of a planner at temperature 1, in one block.
 
     Args:
-        source: of the tokens, also their denoiser.
-        planner: any that takes nothing back, or its text; a random one acts as for row 0.
+        source: The source of the tokens, which is also their denoiser.
+        planner: Any that takes nothing back, or its text; a random one acts as for row 0.
         length: B.
-        likeliest: whether the planner reads the confidence of the likeliest token instead of the one that is drawn,
+        likeliest: Whether the planner reads the confidence of the likeliest token instead of the one that is drawn,
             as the decoding loop has it. It then prefers no draws, and what it loses is due to parallel steps alone.
         samples: None is exact (a schedule by its entropies, others by enumeration); a number draws so many
             sequences from the source and averages `log p(x) - log q(x)`.
-        seed: of the draws.
+        seed: The seed of the draws.
 
     Raises:
-        TheoryError: a planner that takes tokens back, too much to enumerate, or a planner that reads draws, sampled.
+        TheoryError: A planner that takes tokens back, too much to enumerate, or a planner that reads draws, sampled.
     """
     rule = rule_of(planner)
     if samples is not None:
@@ -197,16 +197,16 @@ def sampled_law(
     """The law of what a planner samples at temperature 1, by walking the tree of all outcomes.
 
     Args:
-        source: of the tokens, V of them.
-        planner: any that takes nothing back, or its text; a random one acts as for row 0.
+        source: The source of the tokens, of which there are V.
+        planner: Any that takes nothing back, or its text; a random one acts as for row 0.
         length: B, decoded as one block.
-        likeliest: as for `planner_divergence`.
+        likeliest: The same as for `planner_divergence`.
 
     Returns:
         Float64 `[V^B]`, counted as in `true_law`, and the average number of calls.
 
     Raises:
-        TheoryError: a planner that takes tokens back, or too many outcomes.
+        TheoryError: A planner that takes tokens back, or too many outcomes.
     """
     rule, denoiser, base = rule_of(planner), MarkovDenoiser(source), source.vocab + 1
     canvas, weight = torch.full((1, length), source.vocab), torch.ones(1, dtype=torch.float64)

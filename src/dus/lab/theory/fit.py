@@ -32,10 +32,10 @@ class Fit:
     Attributes:
         family: `exponential`, `C ρ^s`, or `power law`, `C s^-a`.
         constant: C, in nats.
-        shape: ρ, or a.
-        low, high: the 95% interval of the shape.
-        misfit: sum over spacings of the squared distance in standard errors.
-        p: how often texts for which the family is right would give a misfit this large; small says that it is wrong.
+        shape: Ρ, or a.
+        low, high: The 95% interval of the shape.
+        misfit: Sum over spacings of the squared distance in standard errors.
+        p: How often texts for which the family is right would give a misfit this large; small says that it is wrong.
     """
 
     family: str
@@ -64,12 +64,12 @@ def fits(spacings: Sequence[int], values: NDArray[np.float64], seed: int = 0) ->
     differ from the residuals found by at least the misfit found.
 
     Args:
-        spacings: s, at least three different ones.
-        values: float64 `[M, number of spacings]`, nats of each text.
-        seed: of the bootstrap.
+        spacings: S, at least three different ones.
+        values: Float64 `[M, number of spacings]`, nats of each text.
+        seed: The seed of the bootstrap.
 
     Raises:
-        TheoryError: fewer than three spacings, or no dependence beyond noise at any of them.
+        TheoryError: Fewer than three spacings, or no dependence beyond noise at any of them.
     """
     if len(set(spacings)) < 3:
         raise TheoryError(f"a curve is fitted to at least three different spacings, not to {len(set(spacings))}")
@@ -121,10 +121,10 @@ class Decay:
     """Dependence over spacing on one source; arrays are `[number of spacings]`, information in nats.
 
     Attributes:
-        spacings: s.
+        spacings: S.
         information: `I(X_i; X_{i+s}, X_{i+2s}, …)`.
         states: `I(S_i; S_{i+s})`, which bounds it from above by data processing.
-        rate: ρ, the chain's mixing rate.
+        rate: Ρ, the chain's mixing rate.
         constant: C, the least with `I <= C ρ^s` at every spacing measured.
     """
 
@@ -157,12 +157,12 @@ def decay(source: Source, spacings: Sequence[int], terms: int = 6) -> Decay:
     """Measure `I(X_i; X_{i+s}, …, X_{i+ns})` exactly over s, and the bound `C ρ^s` (arXiv 2506.19037, section 3).
 
     Args:
-        source: of the tokens; its chain must mix.
-        spacings: the s to look at, each at least 1.
-        terms: n; what further terms add falls off as fast as the dependence itself.
+        source: The source of the tokens; its chain must mix.
+        spacings: The s to look at, each at least 1.
+        terms: N; what further terms add falls off as fast as the dependence itself.
 
     Raises:
-        TheoryError: a periodic chain, a spacing below 1, too many outcomes for so many terms.
+        TheoryError: A periodic chain, a spacing below 1, too many outcomes for so many terms.
     """
     rate = require_mixing(source.transition)
     if min(spacings) < 1 or terms < 1:

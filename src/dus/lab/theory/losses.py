@@ -24,8 +24,8 @@ class Losses:
     """One planner on the blocks of M texts.
 
     Attributes:
-        nats: float64 `[M]`, `Σ_i -log p(x_i | c, x_U(i))` of the block, U(i) being what is revealed when i is drawn.
-        calls: float64 `[M]`, the denoiser calls of the block.
+        nats: Float64 `[M]`, `Σ_i -log p(x_i | c, x_U(i))` of the block, U(i) being what is revealed when i is drawn.
+        calls: Float64 `[M]`, the denoiser calls of the block.
         length: B.
     """
 
@@ -50,12 +50,12 @@ def losses(blocks: Blocks, planner: str | Planner) -> Losses:
     difference of the divergences of what they sample from the source, whatever the denoiser gets wrong.
 
     Args:
-        blocks: of the texts.
-        planner: any that takes nothing back, or its text; where it reads confidence, that is the likeliest token's,
+        blocks: The blocks of the texts.
+        planner: Any that takes nothing back, or its text; where it reads confidence, that is the likeliest token's,
             not the drawn one's. A random one sees texts as rows.
 
     Raises:
-        TheoryError: a planner that takes tokens back.
+        TheoryError: A planner that takes tokens back.
     """
     rule, device = rule_of(planner), blocks.truth.device
     nats, calls = torch.zeros(2, len(blocks), dtype=torch.float64)
@@ -94,12 +94,12 @@ class Ordered:
     """One planner of the study, in nats a token.
 
     Attributes:
-        planner: its text.
+        planner: The text of the planner.
         block_length: B.
-        texts: how many are long enough for a block.
-        calls: a block.
-        lost: above token by token, left to right.
-        behind: above DUS's own order, on the same texts; zero for DUS.
+        texts: How many are long enough for a block.
+        calls: A block.
+        lost: What it loses above token by token, left to right.
+        behind: What it loses above DUS's own order, on the same texts; zero for DUS.
     """
 
     planner: str
@@ -133,13 +133,13 @@ def orders(model: Denoiser, texts: Texts, block_length: int, seed: int = 0) -> l
     """What each planner of `planners_of_orders` loses on texts; see `losses`.
 
     Args:
-        model: any denoiser.
-        texts: long enough for a block.
+        model: Any denoiser.
+        texts: Long enough for a block.
         block_length: B.
-        seed: of the places of blocks in texts.
+        seed: The seed of the places of blocks in texts.
 
     Raises:
-        TheoryError: texts too short.
+        TheoryError: Texts too short.
     """
     blocks = texts.blocks(model, block_length, seed=seed)
     one_by_one = losses(blocks, ONE_BY_ONE)

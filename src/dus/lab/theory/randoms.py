@@ -30,14 +30,14 @@ def random_markov(
 
     Args:
         vocab: V.
-        order: k.
-        rate: the wanted mixing rate, between 0 and 1; None takes the draw as it is.
-        lag: what slow mixing keeps: the token so many places back, 1 to k.
-        seed: of the draw.
-        spread: concentration of the Dirichlet distribution of each context's row; small is nearly deterministic.
+        order: K.
+        rate: The wanted mixing rate, between 0 and 1; None takes the draw as it is.
+        lag: What slow mixing keeps: the token so many places back, 1 to k.
+        seed: The seed of the draw.
+        spread: Concentration of the Dirichlet distribution of each context's row; small is nearly deterministic.
 
     Raises:
-        TheoryError: a rate outside (0, 1), a lag outside 1 to k, too many contexts.
+        TheoryError: A rate outside (0, 1), a lag outside 1 to k, too many contexts.
     """
     if not 1 <= lag <= order:
         raise TheoryError(f"the lag is {lag}, a chain of order {order} sees 1 to {order} tokens back")
@@ -58,13 +58,13 @@ def random_variable_order(
 
     Args:
         vocab: V.
-        depth: the longest context; one branch of the tree reaches it.
-        rate: the wanted mixing rate; slow mixing copies the oldest token that a leaf sees.
-        seed: of the draw.
-        spread: concentration of the Dirichlet distribution of each leaf.
+        depth: The longest context; one branch of the tree reaches it.
+        rate: The wanted mixing rate; slow mixing copies the oldest token that a leaf sees.
+        seed: The seed of the draw.
+        spread: Concentration of the Dirichlet distribution of each leaf.
 
     Raises:
-        TheoryError: a rate outside (0, 1), too many contexts.
+        TheoryError: A rate outside (0, 1), too many contexts.
     """
     rng = np.random.default_rng(seed)
     suffixes: list[tuple[int, ...]] = []
@@ -94,13 +94,13 @@ def random_hidden(
     Args:
         states: S of the hidden chain.
         vocab: V.
-        rate: the wanted mixing rate of the hidden chain, whose slow form stays where it is.
+        rate: The wanted mixing rate of the hidden chain, whose slow form stays where it is.
         noise: share of a token that does not tell of its state, between 0 (state s emits token s mod V) and 1.
-        seed: of the draw.
-        spread: concentration of the Dirichlet distribution of each row.
+        seed: The seed of the draw.
+        spread: Concentration of the Dirichlet distribution of each row.
 
     Raises:
-        TheoryError: a rate outside (0, 1), a noise outside [0, 1].
+        TheoryError: A rate outside (0, 1), a noise outside [0, 1].
     """
     if not 0 <= noise <= 1:
         raise TheoryError(f"the noise is {noise}, a share lies between 0 and 1")
@@ -145,9 +145,9 @@ class Kind:
     """A family of random sources.
 
     Attributes:
-        name: what the report calls it.
-        vocab: tokens in the studies that can afford them; 2 in the others.
-        build: of a vocabulary size, a mixing rate and a seed, the source.
+        name: What the report calls it.
+        vocab: Tokens in the studies that can afford them; 2 in the others.
+        build: A function of a vocabulary size, a mixing rate and a seed that returns the source.
     """
 
     name: str
@@ -192,11 +192,11 @@ def strands(vocab: int, count: int, rate: float) -> Source:
 
     Args:
         vocab: V.
-        count: k; the tokens of a chain are k places apart.
-        rate: the mixing rate of the whole, a token; a chain keeps its token with probability `rate^k`.
+        count: K; the tokens of a chain are k places apart.
+        rate: The mixing rate of the whole, a token; a chain keeps its token with probability `rate^k`.
 
     Raises:
-        TheoryError: too many contexts.
+        TheoryError: Too many contexts.
     """
     copied = np.eye(vocab)[np.arange(vocab**count) // vocab ** (count - 1)]
     keep = rate**count
@@ -209,7 +209,7 @@ def vowels(order: int = 4) -> Source:
     The text is that of Python's own language reference, which is installed with it.
 
     Args:
-        order: of the chain.
+        order: The order of the chain.
     """
     from pydoc_data.topics import topics
 

@@ -30,10 +30,10 @@ class Texts:
     """Token rows, and where in each a masked block may begin.
 
     Attributes:
-        rows: int64 1-D tensors on the host; what stands behind `ends` is filling (end tokens).
-        firsts: for each row the first position that may be masked: what stands before it is its prompt.
-        ends: for each row the position behind the last at which a block may begin.
-        name: what reports call them.
+        rows: Int64 1-D tensors on the host; what stands behind `ends` is filling (end tokens).
+        firsts: For each row the first position that may be masked: what stands before it is its prompt.
+        ends: For each row the position behind the last at which a block may begin.
+        name: What reports call them.
     """
 
     rows: list[Tensor]
@@ -63,15 +63,15 @@ class Texts:
         """A block of each text that is long enough, at a random place, masked with all that follows it.
 
         Args:
-            model: whose blocks these will be.
+            model: The denoiser that these will be blocks for.
             length: B.
-            context: of what stands before the block only so many tokens are kept; None keeps all.
-            most_context: a block begins only where at least so many tokens stand before it, so that blocks with
+            context: How many tokens before the block are kept; None keeps all.
+            most_context: A block begins only where at least so many tokens stand before it, so that blocks with
                 other contexts, this long at most, are the same blocks.
-            seed: of the places.
+            seed: The seed of the places.
 
         Raises:
-            TheoryError: fewer than two texts are long enough; the message says how long they are.
+            TheoryError: Fewer than two texts are long enough; the message says how long they are.
         """
         generator, known, behind, truth = torch.Generator().manual_seed(seed), [], [], []
         for row, first, end in zip(self.rows, self.firsts, self.ends, strict=True):
@@ -159,11 +159,11 @@ class Blocks:
         """Float `[M, R, V]`: natural log-probabilities of the tokens at some offsets, the mask token excluded.
 
         Args:
-            block: int64 `[M, B]`, what stands in the blocks now.
-            read: int64 `[R]` or `[M, R]`, offsets in the block.
+            block: Int64 `[M, B]`, what stands in the blocks now.
+            read: Int64 `[R]` or `[M, R]`, offsets in the block.
 
         Raises:
-            TheoryError: the denoiser gives NaN.
+            TheoryError: The denoiser gives NaN.
         """
         tokens = self.tokens.clone()
         tokens[:, self.first : self.first + self.length] = block
@@ -188,11 +188,11 @@ def from_source(source: Source, count: int, length: int, *, known: int = 0, seed
     """Stretches of a source's stationary stream.
 
     Args:
-        source: of the tokens.
-        count: texts.
-        length: tokens of each.
-        known: so many of its first tokens are never masked.
-        seed: of the draws.
+        source: The source of the tokens.
+        count: Texts.
+        length: Tokens of each.
+        known: How many of its first tokens are never masked.
+        seed: The seed of the draws.
     """
     rows = list(torch.from_numpy(source.sample(count, length, seed)))
     return Texts(rows, [known] * count, [length] * count, source.name)
@@ -205,8 +205,8 @@ def from_task(model: Denoiser, task: Task, level: int, count: int) -> Texts:
     solution is followed by end tokens, as far as the task gives room for answers.
 
     Raises:
-        TheoryError: the model has no tokenizer.
-        TaskError: no such level.
+        TheoryError: The model has no tokenizer.
+        TaskError: No such level.
     """
     problems = islice(task.problems(level, seed=0), count)
     pairs = [(problem.question, problem.solution) for problem in problems]
@@ -221,7 +221,7 @@ def from_file(model: Denoiser, path: Path, count: int, length: int) -> Texts:
     spread.
 
     Raises:
-        TheoryError: the model has no tokenizer, or the file holds no such texts.
+        TheoryError: The model has no tokenizer, or the file holds no such texts.
     """
     tokenizer = _tokenizer(model)
     try:

@@ -32,7 +32,7 @@ def train(folder: Path, settings: TrainingSettings, *, resume: bool = False) -> 
     same batches that an unbroken run would have seen; a run that has all its steps is only exported again.
 
     Raises:
-        TrainingError: when there is nothing to resume, when other settings than the numbers of steps differ from
+        TrainingError: When there is nothing to resume, when other settings than the numbers of steps differ from
             the begun run's, when a new run would write into a folder that is not empty, or when this machine lacks
             what training needs.
     """
@@ -190,7 +190,7 @@ def check(folder: Path, seed: int = 0, family: str = "llada") -> tuple[bool, str
     equations right where guessing gives 1%.
 
     Raises:
-        TrainingError: the family is none that loads natively.
+        TrainingError: The family is none that loads natively.
     """
     from dus.denoisers.known import FAMILIES
 

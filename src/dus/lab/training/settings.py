@@ -88,7 +88,7 @@ def chosen(
     where the run begins with the weights of the one in `start`, whose size it then has.
 
     Raises:
-        TrainingError: for a size or a task that does not exist, or a `start` that is no run, has no
+        TrainingError: For a size or a task that does not exist, or a `start` that is no run, has no
             checkpoint yet or is of another size.
     """
     if size is not None and size not in SIZES:

@@ -37,8 +37,8 @@ def film(path: Path, runs: Sequence[Traced]) -> Path:
     A planner that is done waits for the others; long generations show every second call, every third, ….
 
     Args:
-        path: of the GIF.
-        runs: planners on the same prompt.
+        path: The path of the GIF.
+        runs: Planners on the same prompt.
     """
     layouts = [_laid_out(words(run)) for run in runs]
     last = max(run.answers[0].steps for run in runs)

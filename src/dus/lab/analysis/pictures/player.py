@@ -24,8 +24,8 @@ def page(path: Path, runs: Sequence[Traced]) -> Path:
     and the page's policy lets no other script run than its own, and nothing be fetched.
 
     Args:
-        path: of the HTML file.
-        runs: planners on the same prompt.
+        path: The path of the HTML file.
+        runs: Planners on the same prompt.
     """
     script = re.search(r"<script>(.*)</script>", _TEMPLATE.read_text(encoding="utf-8"), re.DOTALL)
     assert script is not None

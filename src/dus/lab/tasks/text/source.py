@@ -58,12 +58,12 @@ class TextSource:
     its counts alone. Every unit must have been counted there, so every law is positive everywhere.
 
     Attributes:
-        units: the vocabulary.
-        counts: for each context how often each unit followed it; with a context its suffixes are there too.
-        order: the longest context's length.
+        units: The vocabulary.
+        counts: For each context how often each unit followed it; with a context its suffixes are there too.
+        order: The longest context's length.
 
     Raises:
-        TaskError: no empty context, one that lacks a unit, or a context without its suffix.
+        TaskError: No empty context, one that lacks a unit, or a context without its suffix.
     """
 
     def __init__(self, units: Sequence[str], counts: Mapping[Context, Mapping[int, int]]) -> None:

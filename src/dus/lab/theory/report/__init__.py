@@ -23,15 +23,15 @@ def write(folder: Path, extent: Extent = FULL, tell: Callable[[str], None] = lam
     """Run all studies and write `theory.md` and its pictures, in `theory/`.
 
     Args:
-        folder: the folder that they go to.
-        extent: how much is looked at.
-        tell: called with the name of each study before it runs.
+        folder: The folder that they go to.
+        extent: How much is looked at.
+        tell: A function that is called with the name of each study before it runs.
 
     Returns:
         The page.
 
     Raises:
-        PictureError: matplotlib is not installed.
+        PictureError: Matplotlib is not installed.
     """
     require_matplotlib()
     tell("planners on first-order chains")

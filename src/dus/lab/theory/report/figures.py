@@ -39,12 +39,12 @@ def panels(
     """Write `name.png`, a panel for each title.
 
     Args:
-        folder: where to.
-        name: of the file.
-        titles: of the panels.
-        draw: draws the panel of a title.
-        height: of a row of panels, in inches.
-        curves: whether the panels show nats, and need a legend, which comes below them.
+        folder: The folder that the picture goes to.
+        name: The name of the file, without its ending.
+        titles: The titles of the panels.
+        draw: Draws the panel of a title.
+        height: The height of a row of panels, in inches.
+        curves: Whether the panels show nats, and need a legend, which comes below them.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -38,9 +38,9 @@ def section(found: Sequence[Gap], curves: Curves, exact: Mapping[tuple[int, int]
     """Table and sentences, as Markdown.
 
     Args:
-        found: the gaps.
-        curves: of `fitted`.
-        exact: by spacing and size the true value, where it is known.
+        found: The gaps.
+        curves: The curves that `fitted` returned.
+        exact: The true value by spacing and size, where it is known.
     """
     head = ["spacing", "group", "sum of marginals", "joint", "gap", "divergence", *(["exact"] if exact else [])]
     rows = [
@@ -70,10 +70,10 @@ def over_spacing(
     """Write `name.png`: divergence over spacing with 95% intervals, a panel for each group.
 
     Args:
-        folder: where to.
-        name: of the file, without its ending.
-        groups: by the title of its panel, gaps that differ in spacing.
-        curves: by title, fits that are drawn beside them.
+        folder: The folder that the picture goes to.
+        name: The name of the file, without its ending.
+        groups: By the title of its panel, the gaps that differ in spacing.
+        curves: By title, the fits that are drawn beside them.
     """
 
     def panel(axis: Axes, title: str) -> None:

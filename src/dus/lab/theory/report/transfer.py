@@ -42,11 +42,11 @@ class Plans:
     """Divergences in nats of schedules of one block on one source, all in the calls that DUS takes.
 
     Attributes:
-        dus: that of DUS.
-        neighbours: that of groups of neighbours of equal size.
-        exact: that of the levels made from exact entropies.
-        measured: that of the levels made from entropies that are read off texts.
-        best: the least divergence of any schedule.
+        dus: The divergence of DUS.
+        neighbours: The divergence of groups of neighbours of equal size.
+        exact: The divergence of the levels made from exact entropies.
+        measured: The divergence of the levels made from entropies that are read off texts.
+        best: The least divergence of any schedule.
     """
 
     dus: float

@@ -61,8 +61,8 @@ def compared(name: str, found: Sequence[Comparison]) -> Values:
     """DUS, the best schedule of its sizes and the best one, by kind and rate, and how near DUS comes to the best.
 
     Args:
-        name: what the values' names begin with, `short` or `long`.
-        found: on blocks of one length.
+        name: What the values' names begin with, `short` or `long`.
+        found: The comparisons, on blocks of one length.
     """
     kinds = list(dict.fromkeys(each.kind for each in found))
     rows, verdicts, beaten = [], [], []
