@@ -53,7 +53,9 @@ def analyze(
         typer.Option(help="How many masks are put behind a prompt.", show_default="what the task needs; else 256"),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="How many prompts are decoded together.")] = 64,
-    out: Annotated[Path | None, typer.Option(help="Folder for tables, pictures, traces.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that tables, pictures and traces are written to.", show_default=False)
+    ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Say where wrong answers come from.")] = False,
     before_end: Annotated[bool, typer.Option("--before-end", help="Count nothing behind the end token.")] = False,
     *,
@@ -63,9 +65,9 @@ def analyze(
 ) -> None:
     """Measure and draw which positions planners write together.
 
-    The distance of positions unmasked together, the share without a neighbour unmasked at the same step, tokens a
-    step, confidence and entropy at the moment of unmasking. With --out also pictures, among them one of a generation
-    token by token.
+    The tables say how far apart the positions are that a step unmasks, what share of them has no neighbour unmasked at
+    the same step, how many tokens a step writes, and how confident the model is at that moment. With --out there are
+    pictures too, among them one of a generation token by token.
     """
     if (source is None) == (task is None):
         raise InputError("name what to analyse: either a prompt, a file of traces or a folder of results, or --task")

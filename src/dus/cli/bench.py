@@ -75,9 +75,9 @@ def bench(
     page: options.Page = None,
     as_json: options.Json = False,
 ) -> None:
-    """Time a generation in each cache mode, side by side, on prompts of random tokens.
+    """Time a generation in each cache mode, side by side.
 
-    Several sizes, separated by commas, give a table each.
+    The prompts are random tokens. Several sizes, separated by commas, give a table each.
     """
     if shape is None and scale != 1.0:
         raise InputError("--scale goes with --shape: it scales a random model, not a checkpoint")

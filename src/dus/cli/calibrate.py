@@ -15,7 +15,7 @@ from dus.writing.tables import filled
 @options.takes(options.pick(options.DECODING, "max_new_tokens"), TEXTS, options.MODEL, max_new_tokens=64)
 def calibrate(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The file that what is found goes to, as JSON.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSON file that what is found is written to.")],
     *,
     planner: Annotated[
         str, typer.Option(help="The planner that it is for: levels, or pc, which counts the tokens of the texts.")
@@ -29,7 +29,7 @@ def calibrate(
     max_new_tokens: int,
     seed: int,
 ) -> None:
-    """Choose block length and levels for a model, for a number of calls or for a quality.
+    """Choose block length and levels for a model, for a budget of calls or a quality.
 
     Half of the texts say how much any two known tokens of a block tell of every other; from that the levels follow.
     The other half say what they lose, beside DUS and groups of neighbours. The planner levels(file='FILE') runs them.

@@ -54,7 +54,8 @@ def compare(
 ) -> None:
     """Compare planners on one prompt.
 
-    Side by side: text, NFE, TPF, seconds, and the speed-up over token by token.
+    The table shows the text, the denoiser calls (NFE), the tokens a call (TPF), the seconds, and the speed-up over
+    token by token, side by side.
     """
     from dus.cli import InputError
     from dus.decoding import Settings

@@ -79,9 +79,9 @@ def evaluate(
     engine: str,
     workers: int | None,
 ) -> None:
-    """Decode and score every cell of a grid; several values of an option are separated by commas.
+    """Answer problems under a grid of planners, and score the answers.
 
-    `dus report OUT` makes the tables and pictures.
+    Several values of an option are separated by commas. `dus report OUT` makes the tables and pictures.
     """
     from dus.cli.loading import asked as asked_of
     from dus.cli.loading import identity_of
@@ -182,13 +182,17 @@ def _show(outcomes: Sequence[Outcome], out: Path) -> None:
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a sweep, `--out` of dus eval.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep: what --out of dus eval named.")],
     *,
-    out: Annotated[Path | None, typer.Option(help="The page, a Markdown file.", show_default="DIR/report.md")] = None,
-    paper: Annotated[bool, typer.Option("--paper", help="Print the paper's figures beside.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Markdown file that the page is written to.", show_default="DIR/report.md")
+    ] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Print the paper's figures too.")] = False,
     reference: Annotated[
         list[Path] | None,
-        typer.Option(help="Results of lm-eval's own model hf, drawn as a line; may be repeated.", show_default=False),
+        typer.Option(
+            help="File of results of lm-eval's own model hf, drawn as a line; may be repeated.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Make the report of a sweep, of as much of it as is finished.

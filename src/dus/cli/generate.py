@@ -47,8 +47,8 @@ def generate(
 ) -> None:
     """Answer a prompt, or each prompt of a .jsonl file in its order.
 
-    The answer goes to standard output, figures and progress to standard error. With --json: one JSON document, or one
-    a line for a .jsonl file.
+    The answer goes to standard output, figures and progress to standard error. With --json, one JSON document is
+    printed, or one a line for a .jsonl file.
     """
     prompts = read_prompts(prompt)
     many = prompts[0].line is not None

@@ -33,9 +33,10 @@ def infill(
     *,
     planner: str,
 ) -> None:
-    """Fill in every [MASK] of a text, or of each text of a .jsonl file, and print the whole texts.
+    """Fill in every [MASK] of a text, or of many texts.
 
-    Figures and progress go to standard error. With --json: one JSON document, or one a line for a .jsonl file.
+    The whole texts go to standard output, one for each line of a .jsonl file; figures and progress go to standard
+    error. With --json, one JSON document is printed, or one a line for a .jsonl file.
     """
     prompts = read_prompts(text)
     decoding = {"planner": planner, **options.decoding(context)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -20,29 +20,19 @@ KNOWN_OF_SOURCE, KNOWN_OF_FILE = 8, 32
 """Known tokens before a block, on sources and in plain text files, where nothing else says how many."""
 
 TEXTS: options.Group = {
-    "task": (
-        Annotated[
-            str,
-            typer.Option(
-                help="The texts: solutions of a task's problems; or a file, a .jsonl one with a text or a question and "
-                "an answer in each line, any other as one long text."
-            ),
-        ],
+    "task": options.option(
+        str,
         "arithmetic",
+        "The texts: solutions of a task's problems; or a file, a .jsonl one with a text or a question and an answer in "
+        "each line, any other as one long text.",
     ),
-    "level": (Annotated[int, typer.Option(help="Difficulty of the task's problems.")], 3),
-    "texts": (Annotated[int, typer.Option(min=4, max=2000, help="How many texts are measured.")], 64),
-    "kind": (
-        Annotated[
-            str | None,
-            typer.Option(
-                help="A source whose conditionals are known, instead of a model: first order, hidden chain, …"
-            ),
-        ],
-        None,
+    "level": options.option(int, 3, "Difficulty of the task's problems."),
+    "texts": options.option(int, 64, "How many texts are measured.", min=4, max=2000),
+    "kind": options.option(
+        str | None, None, "A source whose conditionals are known, instead of a model: first order, hidden chain, …"
     ),
-    "rate": (Annotated[float, typer.Option(help="The mixing rate of that source, between 0 and 1.")], 0.9),
-    "seed": (Annotated[int, typer.Option(min=0, help="Seed of all draws; with --kind also which source it is.")], 0),
+    "rate": options.option(float, 0.9, "The mixing rate of that source, between 0 and 1."),
+    "seed": options.option(int, 0, "Seed of all draws; with --kind also which source it is.", min=0),
 }
 """On which texts a model is measured, or which source is in the place of both: what `measured` reads."""
 

@@ -49,151 +49,91 @@ Page = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write what is printed to this Markdown file, pictures beside it.")
 ]
 
+
+def option(kind: Any, default: Any, help: str, *names: str, **more: Any) -> tuple[Any, Any]:
+    """An option of a group: its type, its default, its help, its names if need be, and what else Typer takes."""
+    return Annotated[kind, typer.Option(*names, help=help, **more)], default
+
+
 MODEL: Group = {
-    "model": (
-        Annotated[
-            str | None,
-            typer.Option(
-                help="The model: folder of a checkpoint, id on the Hugging Face hub, or bundled-dream.",
-                show_default="bundled",
-            ),
-        ],
+    "model": option(
+        str | None,
         None,
+        "The model: folder of a checkpoint, id on the Hugging Face hub, or bundled-dream.",
+        show_default="bundled",
     ),
-    "dtype": (Annotated[str, typer.Option(help="Type of the weights: auto, bfloat16, float16 or float32.")], "auto"),
-    "device": (Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:1, …")], "auto"),
-    "revision": (Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the hub.")], None),
-    "trust_remote_code": (
-        Annotated[bool, typer.Option("--trust-remote-code", help="Run the Python code that comes with a checkpoint.")],
-        False,
+    "dtype": option(str, "auto", "Type of the weights: auto, bfloat16, float16 or float32."),
+    "device": option(str, "auto", "Where the model runs: auto, cpu, cuda, cuda:1, …"),
+    "revision": option(str | None, None, "Branch, tag or commit of a model on the hub."),
+    "trust_remote_code": option(
+        bool, False, "Run the Python code that comes with a checkpoint.", "--trust-remote-code"
     ),
-    "mask_token_id": (
-        Annotated[
-            int | None,
-            typer.Option(help="Id of the mask token, where a checkpoint does not name it.", show_default=False),
-        ],
-        None,
+    "mask_token_id": option(
+        int | None, None, "Id of the mask token, where a checkpoint does not name it.", show_default=False
     ),
 }
 """Which model, and where: what `load_asked` reads."""
 
 FORM: Group = {
-    "quantize": (
-        Annotated[str | None, typer.Option(help="int8 keeps the weights in 8 bits.", show_default=False)],
-        None,
-    ),
-    "compile": (
-        Annotated[bool, typer.Option("--compile", help="Have torch compile the model at its first calls.")],
-        False,
-    ),
+    "quantize": option(str | None, None, "int8 keeps the weights in 8 bits.", show_default=False),
+    "compile": option(bool, False, "Have torch compile the model at its first calls.", "--compile"),
 }
 """In what form the model is loaded: what `load_asked` reads besides."""
 
 DECODING: Group = {
-    "planner": (
-        Annotated[str, typer.Option(help="Which positions are written when; `dus planners` lists the planners.")],
-        "dus",
-    ),
-    "max_new_tokens": (Annotated[int, typer.Option(help="How many masks are put behind the prompt.")], 256),
-    "block_length": (
-        Annotated[
-            Any,
-            typer.Option(
-                parser=lambda given: int(given) if str(given).isdigit() else given,  # the default comes through it too
-                metavar="N|auto",
-                help="How many neighbouring positions are decoded together; auto, or auto(bits=8), chooses for each "
-                "block.",
-            ),
-        ],
+    "planner": option(str, "dus", "Which positions are written when; `dus planners` lists the planners."),
+    "max_new_tokens": option(int, 256, "How many masks are put behind the prompt."),
+    "block_length": option(
+        Any,
         32,
+        "How many neighbouring positions are decoded together; auto, or auto(bits=8), chooses for each block.",
+        parser=lambda given: int(given) if str(given).isdigit() else given,  # the default comes through it too
+        metavar="N|auto",
     ),
-    "temperature": (Annotated[float, typer.Option(help="Of the draws of tokens; 0 takes the likeliest token.")], 0.0),
-    "top_p": (
-        Annotated[
-            float | None, typer.Option(help="Draw only from the likeliest tokens that make up this probability.")
-        ],
+    "temperature": option(float, 0.0, "Temperature of the draws of tokens; 0 takes the likeliest token."),
+    "top_p": option(float | None, None, "Draw only from the likeliest tokens that make up this probability."),
+    "top_k": option(int | None, None, "Draw only from this many of the likeliest tokens."),
+    "seed": option(int | None, None, "Seed of the draws of tokens.", show_default="drawn"),
+    "cfg_scale": option(float, 0.0, "Scale of classifier-free guidance; above 0 a step makes two denoiser calls."),
+    "cache": option(
+        str, "none", "How much is computed again at each step: none (everything is), prefix, dual, block, …"
+    ),
+    "stop": option(
+        list[str] | None,
         None,
+        r"End the answer before this string, in which \n is a line break; may be repeated.",
+        metavar="TEXT",
+        parser=unescaped,
+        show_default=False,
     ),
-    "top_k": (Annotated[int | None, typer.Option(help="Draw only from this many of the likeliest tokens.")], None),
-    "seed": (Annotated[int | None, typer.Option(help="Seed of the draws of tokens.", show_default="drawn")], None),
-    "cfg_scale": (
-        Annotated[
-            float, typer.Option(help="Scale of classifier-free guidance; above 0 a step makes two denoiser calls.")
-        ],
-        0.0,
+    "suppress_tokens": option(
+        Any, None, "Tokens that are never written.", parser=token_ids, metavar="ID,…", show_default=False
     ),
-    "cache": (
-        Annotated[
-            str,
-            typer.Option(help="How much is computed again at each step: none (everything is), prefix, dual, block, …"),
-        ],
-        "none",
-    ),
-    "stop": (
-        Annotated[
-            list[str] | None,
-            typer.Option(
-                metavar="TEXT",
-                parser=unescaped,
-                help=r"End the answer before this string, in which \n is a line break; may be repeated.",
-                show_default=False,
-            ),
-        ],
+    "defer_tokens": option(
+        Any,
         None,
+        "Tokens that count as wholly uncertain: planners that go by confidence write them last.",
+        parser=token_ids,
+        metavar="ID,…",
+        show_default=False,
     ),
-    "suppress_tokens": (
-        Annotated[
-            Any,
-            typer.Option(parser=token_ids, metavar="ID,…", help="Tokens that are never written.", show_default=False),
-        ],
+    "eos": option(str, "stop", "At the end token: stop, or ignore it and write the full length."),
+    "chat": option(
+        bool | None,
         None,
-    ),
-    "defer_tokens": (
-        Annotated[
-            Any,
-            typer.Option(
-                parser=token_ids,
-                metavar="ID,…",
-                help="Tokens that count as wholly uncertain: planners that go by confidence write them last.",
-                show_default=False,
-            ),
-        ],
-        None,
-    ),
-    "eos": (
-        Annotated[str, typer.Option(help="At the end token: stop, or ignore it and write the full length.")],
-        "stop",
-    ),
-    "chat": (
-        Annotated[
-            bool | None,
-            typer.Option(
-                "--chat/--no-chat",
-                help="Put the prompt in the model's chat template.",
-                show_default="where the model has one",
-            ),
-        ],
-        None,
+        "Put the prompt in the model's chat template.",
+        "--chat/--no-chat",
+        show_default="where the model has one",
     ),
 }
 """How answers are decoded: what `decoding` reads, and whether prompts go into the chat template."""
 
 CLUSTER: Group = {
-    "engine": (
-        Annotated[str, typer.Option(help="local, or ray: a cluster, on this machine unless RAY_ADDRESS is set.")],
-        "local",
+    "engine": option(str, "local", "local, or ray: a cluster, on this machine unless RAY_ADDRESS is set."),
+    "workers": option(
+        int | None, None, "How many workers the ray engine has.", min=1, show_default="all there is room for"
     ),
-    "workers": (
-        Annotated[
-            int | None,
-            typer.Option(help="How many workers the ray engine has.", min=1, show_default="all there is room for"),
-        ],
-        None,
-    ),
-    "num_gpus": (
-        Annotated[float | None, typer.Option(help="GPUs of each worker.", min=0, show_default="1 where there are any")],
-        None,
-    ),
+    "num_gpus": option(float | None, None, "GPUs of each worker.", min=0, show_default="1 where there are any"),
 }
 """Where work that can be divided is done."""
 
@@ -222,7 +162,11 @@ def takes(*groups: Group, **defaults: Any) -> Callable[[Callable[..., None]], Ca
 
     def extended(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
-        own = {name: each for name, each in signature.parameters.items() if _is_own(each, shared)}
+        own = {
+            name: each
+            for name, each in signature.parameters.items()
+            if name not in shared or get_origin(each.annotation) is Annotated
+        }
         added = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name, default), annotation=kind
@@ -239,10 +183,6 @@ def takes(*groups: Group, **defaults: Any) -> Callable[[Callable[..., None]], Ca
         return call
 
     return extended
-
-
-def _is_own(parameter: inspect.Parameter, shared: Group) -> bool:
-    return parameter.name not in shared or get_origin(parameter.annotation) is Annotated
 
 
 def decoding(context: typer.Context) -> dict[str, Any]:

@@ -54,9 +54,11 @@ class Page:
 
 
 def planners(
-    name: Annotated[str | None, typer.Argument(help="Of one planner: all that is known of it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a planner; all that is known of it is then printed.")
+    ] = None,
     json: options.Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The README's table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the README, in Markdown.")] = False,
 ) -> None:
     """List the planners with their rules and fields, or describe one."""
     from rich.console import Console

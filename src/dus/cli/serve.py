@@ -79,9 +79,10 @@ def serve(
     *,
     engine: str,
 ) -> None:
-    """Serve a model over HTTP: /v1/chat/completions, /v1/completions, and a page at / that shows it at work.
+    """Serve a model over HTTP, as OpenAI does.
 
-    What runs when the process is told to end (SIGTERM, Ctrl-C) is finished; what waits is refused.
+    The routes are /v1/chat/completions and /v1/completions, and the page at / shows the model at work. When the process
+    is told to end (SIGTERM, Ctrl-C), what runs is finished, and what waits is refused.
     """
     if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]:
         raise InputError(f"dus serve needs {missing[0]}: pip install 'dus[serve]'")

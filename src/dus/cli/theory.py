@@ -25,11 +25,11 @@ def gap(
     page: Page = None,
     seed: int,
 ) -> None:
-    """Measure how much the tokens of a group depend on each other under a model, over their spacing.
+    """Measure how much tokens depend on each other, over their spacing.
 
-    The sum of the group's marginal entropies against its joint entropy by the chain rule, over the model's own
-    conditionals; what drawing the group at once loses against drawing it one by one; and whether that falls
-    exponentially with the spacing.
+    For groups of tokens under a model the page has the sum of the group's marginal entropies against its joint entropy
+    by the chain rule, over the model's own conditionals; what drawing the group at once loses against drawing it one by
+    one; and whether that falls exponentially with the spacing.
     """
     from dus.lab.theory.gap import exact_gap, gaps
     from dus.lab.theory.report import gap as report
@@ -60,7 +60,7 @@ def long(
     fill: Annotated[
         bool, typer.Option("--fill", help="Put other texts, whole, in front of each that is too short.")
     ] = False,
-    block_length: Annotated[int, typer.Option(min=2, help="Positions of a block.")] = 16,
+    block_length: Annotated[int, typer.Option(min=2, help="How many positions a block has.")] = 16,
     spacing: Annotated[str, typer.Option(help="Spacings of pairs, separated by commas.")] = "1,2,4,8",
     turns: Annotated[
         str | None,
@@ -80,7 +80,7 @@ def long(
     kind: str | None,
     seed: int,
 ) -> None:
-    """Measure dependence over distance, and what DUS loses, as more and more of what stands before a block is known.
+    """Measure dependence and losses as more before a block is known.
 
     The blocks are the same for all contexts. With --turns, problems are also answered behind other problems, solved.
     """
@@ -114,7 +114,10 @@ def order(
     page: Page = None,
     seed: int,
 ) -> None:
-    """Measure what DUS's groups lose in one order and another, beside groups of neighbours and random ones."""
+    """Measure what DUS's groups lose in each order.
+
+    Beside them stand groups of neighbours and random ones.
+    """
     from dus.lab.theory.losses import orders
     from dus.lab.theory.report.measured import TEMPLATES
     from dus.lab.theory.report.measured import orders as section
@@ -142,7 +145,10 @@ def blocks(
     level: int,
     model: str | None,
 ) -> None:
-    """Count right answers with block lengths chosen for each sequence, beside fixed ones at as many calls."""
+    """Count right answers with block lengths chosen by the model.
+
+    Beside them stand fixed block lengths at as many calls.
+    """
     from dus.cli.loading import load_asked
     from dus.evaluation.tasks import get
     from dus.lab.theory.long import tried
@@ -164,10 +170,10 @@ theory = typer.Typer(help="What a schedule loses, on known sources and on traine
 
 @theory.command()
 def report(
-    out: Annotated[Path, typer.Option(help="The directory that theory.md and its pictures go to.")] = Path("docs"),
-    quick: Annotated[bool, typer.Option(help="Small settings: seconds, to see that it runs.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder that theory.md and its pictures are written to.")] = Path("docs"),
+    quick: Annotated[bool, typer.Option(help="Look at little, in seconds, to see that it runs.")] = False,
 ) -> None:
-    """Measure schedules on Markov chains, and write a page with tables and pictures."""
+    """Measure schedules on Markov chains, and write a page."""
     from dus.lab.theory.report import FULL, QUICK, write
 
     page = write(out, QUICK if quick else FULL, tell=lambda study: typer.echo(f"{study} …", err=True))
@@ -179,11 +185,11 @@ def best(
     kind: Annotated[str, typer.Option(help="The source: first order, hidden chain, …")] = "second order, sticky",
     rate: Annotated[float, typer.Option(help="Its mixing rate, between 0 and 1.")] = 0.9,
     seed: Annotated[int, typer.Option(min=0, help="Which random source.")] = 0,
-    block_length: Annotated[int, typer.Option(min=2, help="Positions of the block.")] = 16,
-    steps: Annotated[int, typer.Option(min=1, help="Denoiser calls.")] = 4,
+    block_length: Annotated[int, typer.Option(min=2, help="How many positions the block has.")] = 16,
+    steps: Annotated[int, typer.Option(min=1, help="How many denoiser calls the schedule takes.")] = 4,
     planner: Annotated[str, typer.Option(help="A planner whose positions are known beforehand, to compare.")] = "dus",
 ) -> None:
-    """Find the schedule that loses least on a source, next to a planner's."""
+    """Find the schedule that loses least on a source."""
     from dus.lab.theory import TheoryError, all_entropies, best_schedules, divergence, schedule_of
     from dus.lab.theory.randoms import KINDS
 

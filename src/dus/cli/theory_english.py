@@ -52,10 +52,11 @@ def language(
     kept: Kept = None,
     page: Page = None,
 ) -> None:
-    """Measure what tokens of real English say of each other, over their spacing, under a causal language model.
+    """Measure what tokens of real English say of each other.
 
-    The mutual information of the token after a context and the one so many places later, and the total correlation of
-    dilated groups of four, with 95 % intervals over contexts.
+    Under a causal language model, over the spacing of the tokens: the mutual information of the token after a context
+    and the one so many places later, and the total correlation of dilated groups of four, with 95 % intervals over
+    contexts.
     """
     from dus.lab.language.reach import Plan, Reach, reach, section
 
@@ -81,10 +82,10 @@ def written(
     kept: Kept = None,
     page: Page = None,
 ) -> None:
-    """Decode real English with a nearly perfect denoiser, and say what each planner loses over its calls.
+    """Say what each planner loses on real English, over its calls.
 
-    The denoiser's distributions are a causal language model's own, given the tokens on both sides, by importance
-    sampling over continuations.
+    The text is decoded with a nearly perfect denoiser. Its distributions are a causal language model's own, given the
+    tokens on both sides, by importance sampling over continuations.
     """
     from dus.lab.language import planned
 
@@ -133,9 +134,10 @@ def filled(
     kept: Kept = None,
     page: Page = None,
 ) -> None:
-    """Say what spans of questions that people wrote cost a denoiser that fills them in as each planner would.
+    """Say what spans of real text cost in the order of each planner.
 
-    Minus the log-probability that model and planner give to what really stands there, in nats a token.
+    A denoiser fills in spans of questions that people wrote, as each planner would. The cost is minus the
+    log-probability that model and planner give to what really stands there, in nats a token.
     """
     check_targets(page)
     lengths = numbers("--blocks", blocks, 2)
@@ -183,7 +185,10 @@ def judged(
     kept: Kept = None,
     page: Page = None,
 ) -> None:
-    """Have a denoiser answer questions under each planner, and a causal language model say how likely the text is."""
+    """Have a causal language model judge what planners write.
+
+    A denoiser answers questions under each planner, and the other model says how likely the text is.
+    """
     check_targets(page)
     lengths = numbers("--blocks", blocks, 2)
     from dus.denoisers import load
