@@ -213,7 +213,7 @@ def _check_record(record: Any) -> None:
     for session in sessions:
         gpus = session.get("hardware", {}).get("gpus") or []
         if not isinstance(gpus, list) or not all(isinstance(gpu, str) for gpu in gpus):
-            raise TypeError("the GPUs are no names")
+            raise TypeError("a GPU is something other than a name")
 
 
 def _check_cell(cell: Cell, unit: object) -> None:

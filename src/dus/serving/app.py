@@ -240,7 +240,7 @@ def _malformed(error: RequestValidationError) -> ApiError:
     first = error.errors()[0]
     place = [str(part) for part in first["loc"][1:] if not isinstance(part, str) or part.isidentifier()]
     if first["type"] == "json_invalid":
-        return ApiError(400, f"the body is no JSON: {first['ctx']['error']} at byte {first['loc'][-1]}")
+        return ApiError(400, f"the body is not JSON: {first['ctx']['error']} at byte {first['loc'][-1]}")
     field = ".".join(place)
     said = str(first["msg"])
     if not field:

@@ -238,4 +238,4 @@ def _parquet(path: Path) -> Any:
     try:
         return ParquetFile(path)
     except ArrowInvalid as error:
-        raise BatchError(f"{path} is no Parquet file: {error}") from None
+        raise BatchError(f"{path} is not a Parquet file: {error}") from None

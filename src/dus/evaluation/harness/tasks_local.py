@@ -79,7 +79,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     except (ValueError, KeyError, TypeError) as error:
         raise HarnessError(f"{path} is damaged ({error}): fetch it again") from None
     if not all(isinstance(row, dict) for row in found):
-        raise HarnessError(f"{path} is damaged (a line is no object): fetch it again")
+        raise HarnessError(f"{path} is damaged (a line is not an object): fetch it again")
     return found
 
 

@@ -46,7 +46,7 @@ def load_judge(source: str | None, dtype: str = "float32") -> tuple[PreTrainedMo
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
-        raise JudgeError(f"{source} is no causal language model that transformers loads: {error}") from None
+        raise JudgeError(f"{source} is not a causal language model that transformers loads: {error}") from None
     return model.eval(), tokenizer, source
 
 

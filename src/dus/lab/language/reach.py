@@ -6,7 +6,7 @@ Of the continuations of a context c under a causal model, with X_0 the token aft
 - the total correlation of a dilated group (X_0, X_s, X_2s, …), the nats that are lost when its members are written at
   once: the sum over j of E KL(p(X_js | X_0, …, X_(j-1)s, c) || p(X_js | c)).
 
-Both are averages over tokens that the model draws. The distributions are averages over particles (`particles.passed`);
+Both are averages over tokens that the model draws. The distributions are averages over particles (`real.passed`);
 an average over few of them makes the divergence too large, by about a constant over their number, so each is computed
 from all particles and from halves, and the corrected value is twice the one less the other. That is not enough where
 few of the particles agree on a token, and beside it stands the crossed value, the mean over one half of the logarithms

@@ -1,6 +1,6 @@
 """A nearly perfect denoiser of real English: a causal model's conditionals given both sides, by particles.
 
-Given the written tokens of a block behind a context, particles pass through them (`particles.passed`). Where no written
+Given the written tokens of a block behind a context, particles pass through them (`passed`). Where no written
 token follows, the average of their next-token distributions is the conditional, without counting tokens; where one
 does, it is the share of the particles, by their weights at the end, that have each token (importance sampling). A
 block whose first tokens are written begins behind them, so that left to right is exact.
