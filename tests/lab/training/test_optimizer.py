@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dus.lab.training.trainer import MuonAdamW, trapezoid
+from dus.lab.training.optimizer import MuonAdamW, trapezoid
 
 
 class Toy(nn.Module):

@@ -100,7 +100,7 @@ def write(
 
 def _otherwise(settings: TrainingSettings, log: Sequence[Mapping[str, float]]) -> str:
     """That the learning rate was not always what the settings say, where a run was gone on with after its end."""
-    from dus.lab.training.trainer import trapezoid
+    from dus.lab.training.optimizer import trapezoid
 
     shape = {"warmup": settings.warmup, "steps": settings.steps, "decay": settings.decay}
     other = [
