@@ -12,11 +12,12 @@ from dus.cli.bench import bench
 from dus.cli.calibrate import calibrate
 from dus.cli.compare import compare
 from dus.cli.demo import demo
-from dus.cli.eval import evaluate, report
+from dus.cli.eval import evaluate
 from dus.cli.generate import generate
 from dus.cli.infill import infill
 from dus.cli.lm_eval import lm_eval
 from dus.cli.planners import planners
+from dus.cli.report import report
 from dus.cli.schedule import schedule
 from dus.cli.serve import serve
 from dus.cli.theory import theory

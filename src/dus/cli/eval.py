@@ -1,4 +1,4 @@
-"""`dus eval` and `dus report`: a grid of planners on problems with checkable answers, and what it showed."""
+"""`dus eval`: planners on problems with checkable answers, a grid of them."""
 
 from __future__ import annotations
 
@@ -179,27 +179,3 @@ def _show(outcomes: Sequence[Outcome], out: Path) -> None:
         console.print(Markdown(text))
     else:
         typer.echo(text)
-
-
-def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep: what --out of dus eval named.")],
-    *,
-    out: Annotated[
-        Path | None, typer.Option(help="Markdown file that the page is written to.", show_default="DIR/report.md")
-    ] = None,
-    paper: Annotated[bool, typer.Option("--paper", help="Print the paper's figures too.")] = False,
-    reference: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="File of results of lm-eval's own model hf, drawn as a line; may be repeated.", show_default=False
-        ),
-    ] = None,
-) -> None:
-    """Make the report of a sweep, of as much of it as is finished.
-
-    Pictures (PNG, SVG) and tables (CSV) go into a folder beside the page, of the same name without suffix.
-    """
-    from dus.evaluation.report import write
-
-    page = write(folder, out or folder / "report.md", command=command_line(), paper=paper, references=reference or ())
-    typer.echo(str(page))

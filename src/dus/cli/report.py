@@ -1,0 +1,31 @@
+"""`dus report`: the page, the tables and the pictures of a sweep."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a sweep, `--out` of dus eval.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="The page, a Markdown file.", show_default="DIR/report.md")] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="Print the paper's figures beside.")] = False,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(help="Results of lm-eval's own model hf, drawn as a line; may be repeated.", show_default=False),
+    ] = None,
+) -> None:
+    """Make the report of a sweep, of as much of it as is finished.
+
+    Pictures (PNG, SVG) and tables (CSV) go into a folder beside the page, of the same name without suffix.
+    """
+    from dus.evaluation.report import write
+
+    command = shlex.join(["dus", *sys.argv[1:]])
+    page = write(folder, out or folder / "report.md", command=command, paper=paper, references=reference or ())
+    typer.echo(str(page))
