@@ -5,67 +5,31 @@
     model = dus.load("GSAI-ML/LLaDA-8B-Instruct")
     print(dus.generate(model, "Why is the sky blue?", planner="dus").text[0])
 
-The names below are imported when they are first used, so that `import dus` itself costs nothing.
+The public names stand in `__init__.pyi`. They are imported when they are first used, so that `import dus` itself costs
+nothing; `__version__` is that of the installed package.
 """
 
+import re
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from dus.decoding import Generation, Step, Trace, generate, infill, steps
-    from dus.denoisers import Denoiser, load
-    from dus.planners import (
-        DUS,
-        Confidence,
-        ConfidenceBounded,
-        Deferred,
-        Entropy,
-        EntropyBounded,
-        Factor,
-        LeftToRight,
-        Margin,
-        Planner,
-        Random,
-        ReMDM,
-        Saber,
-        Spaced,
-        parse,
-    )
-
-__all__ = [
-    "DUS",
-    "Confidence",
-    "ConfidenceBounded",
-    "Deferred",
-    "Denoiser",
-    "Entropy",
-    "EntropyBounded",
-    "Factor",
-    "Generation",
-    "LeftToRight",
-    "Margin",
-    "Planner",
-    "Random",
-    "ReMDM",
-    "Saber",
-    "Spaced",
-    "Step",
-    "Trace",
-    "generate",
-    "infill",
-    "load",
-    "parse",
-    "steps",
-]
-_DECODING = {"Generation", "Step", "Trace", "generate", "infill", "steps"}
-_DENOISERS = {"Denoiser", "load"}
+_STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+_ROOMS = {name: room for room, name in re.findall(r"^from (\S+) import (\w+) as", _STUB, re.MULTILINE)}
+__all__ = sorted(_ROOMS)  # noqa: PLE0605 (a list all the same)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("dus")
+        except PackageNotFoundError:
+            return "0+source"  # run from its source and not installed
+    if name not in _ROOMS:
         raise AttributeError(f"module 'dus' has no attribute {name!r}")
-    room = "decoding" if name in _DECODING else "denoisers" if name in _DENOISERS else "planners"
-    return getattr(import_module(f"dus.{room}"), name)
+    return getattr(import_module(_ROOMS[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from dus.bench import requests, timing
 from dus.bench.growth import draw, grow, values_for
 from dus.bench.machine import machine, peak_memory
-from dus.bench.measure import Bench, Setting
+from dus.bench.measure import Bench, Workload
 from dus.bench.shapes import SHAPES, random_model
 from dus.bench.timing import Watched, WatchedPlanner, side_by_side
 from dus.decoding import GenerationError
@@ -27,12 +27,12 @@ def model():
     return made
 
 
-SMALL = Setting(prompt=12, new=32, block_length=16, repeats=1)
+SMALL = Workload(prompt=12, new=32, block_length=16, repeats=1)
 
 
 @pytest.mark.parametrize("planner", ["dus", "confidence(steps=4)", "eb(gamma=8)", "cb(tau=0.01)"])
 def test_the_textbook_loop_and_generate_write_the_same_tokens(model, planner):
-    bench = Bench(model, Setting(planner=planner, batch=2, prompt=12, new=32, block_length=16))
+    bench = Bench(model, Workload(planner=planner, batch=2, prompt=12, new=32, block_length=16))
     textbook, ours = bench.ways(["none"], with_textbook=True)
     for one, other in zip(textbook.tokens, ours.tokens, strict=True):
         assert one.tolist() == other.tolist()
@@ -56,7 +56,7 @@ def test_a_run_reports_every_way(model):
 
 @pytest.mark.parametrize("planner", ["cb(tau=0.01)", "eb(gamma=8)", "saber"])
 def test_rows_may_take_different_numbers_of_calls(model, planner):
-    setting = Setting(planner=planner, batch=5, prompt=12, new=32, block_length=16, repeats=1)
+    setting = Workload(planner=planner, batch=5, prompt=12, new=32, block_length=16, repeats=1)
     bench = Bench(model, setting)
     for line in bench.run(["none", "dual", "touched"], with_textbook=False)["lines"]:
         nfe = bench.generation(line["name"]).nfe
@@ -66,9 +66,9 @@ def test_rows_may_take_different_numbers_of_calls(model, planner):
 
 def test_what_cannot_be_compared_or_does_not_fit_is_refused(model):
     with pytest.raises(GenerationError, match="saber takes tokens back"):
-        Bench(model, Setting(planner="saber", prompt=12, new=32, block_length=16)).run(["none"])
+        Bench(model, Workload(planner="saber", prompt=12, new=32, block_length=16)).run(["none"])
     with pytest.raises(GenerationError, match="more than the model's context of 4096"):
-        Bench(model, Setting(prompt=4000, new=128)).ways([], with_textbook=True)
+        Bench(model, Workload(prompt=4000, new=128)).ways([], with_textbook=True)
 
 
 def test_the_scores_that_a_planner_reads_are_not_its_own_time(monkeypatch):
@@ -204,7 +204,7 @@ def test_the_command_splits_a_speed_up(tmp_path):
 
 @pytest.mark.parametrize("cache", ["block", "none"])
 def test_an_engine_computes_what_requests_need_and_lets_nobody_wait_beside_a_free_place(model, cache):
-    setting = Setting(planner="dus", batch=3, prompt=24, new=40, block_length=16, repeats=1)
+    setting = Workload(planner="dus", batch=3, prompt=24, new=40, block_length=16, repeats=1)
     found = requests.measure(model, setting, 10, cache)
     engine, batches, longest = found["lines"]
     assert engine["late"] == batches["late"] == longest["late"] == 0

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from dus.bench.measure import Setting
+from dus.bench.measure import Workload
 from dus.bench.seconds import ORDERS, table, where_the_seconds_go
 from dus.bench.shapes import random_model
 from dus.decoding import GenerationError
@@ -15,7 +15,7 @@ def model():
 
 
 def test_the_factors_multiply_to_the_whole_speed_up(model):
-    found = where_the_seconds_go(model, Setting(prompt=8, new=16, block_length=8, repeats=1), "touched")
+    found = where_the_seconds_go(model, Workload(prompt=8, new=16, block_length=8, repeats=1), "touched")
     names = [line["name"] for line in found["changes"]]
     assert names == ["textbook, token by token", "schedule", "logits", "cache"]
     assert [line["calls"] for line in found["changes"]] == [16, 6, 6, 6]
@@ -31,4 +31,4 @@ def test_the_factors_multiply_to_the_whole_speed_up(model):
 
 def test_a_planner_that_takes_tokens_back_is_refused(model):
     with pytest.raises(GenerationError, match="takes tokens back"):
-        where_the_seconds_go(model, Setting(planner="remdm(steps=4)", prompt=8, new=8, block_length=8), "none")
+        where_the_seconds_go(model, Workload(planner="remdm(steps=4)", prompt=8, new=8, block_length=8), "none")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dus.bench.measure import Bench, Setting
+from dus.bench.measure import Bench, Workload
 from dus.bench.products import Products
 from dus.bench.shapes import SHAPES, random_model
 from dus.decoding import GenerationError
@@ -14,7 +14,7 @@ from dus.denoisers.load import prepared
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_shape_decodes_at_a_small_scale(name):
     model = random_model(name, 1 / 32, dtype=torch.float32, device="cpu")
-    bench = Bench(prepared(model, False), Setting(prompt=8, new=8, block_length=8, repeats=1))
+    bench = Bench(prepared(model, False), Workload(prompt=8, new=8, block_length=8, repeats=1))
     (line,) = bench.run(["block"], with_textbook=False)["lines"]
     assert line["over_products"] > 0
     assert bench.setting.block_length == (model.block_length or 8)

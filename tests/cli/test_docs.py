@@ -108,7 +108,7 @@ def rows_of(page, begin):
 
 def test_the_page_on_benchmarks_says_what_is_read_and_what_the_paper_did():
     from dus.evaluation.harness.tasks_local import FILES
-    from dus.evaluation.harness.tasks_paper import PAPER
+    from dus.evaluation.harness.tasks_questions import PAPER
 
     files = [set(row[1].replace("`", "").split(", ")) for row in rows_of("docs/evaluation.md", "task")]
     assert sorted(map(sorted, files)) == sorted(sorted(set(splits.values())) for splits in FILES.values())

@@ -11,7 +11,7 @@ import pytest
 from dus import generate, load
 from dus.cli import InputError
 from dus.cli.lm_eval import _complete, _parsed
-from dus.evaluation.harness.reading import HarnessError
+from dus.evaluation.harness.arguments import HarnessError
 
 TASK = """
 task: letters

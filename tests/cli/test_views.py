@@ -9,7 +9,7 @@ import torch
 
 from dus.cli import demo
 from dus.cli.colours import coloured, legend, step_style
-from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.intervals import Accuracy
 from dus.planners import parse, registered
 from dus.writing.colours import block_steps, pieces
 

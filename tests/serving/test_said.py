@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from dus.decoding import BlockDone, Decoded, Settings
 from dus.decoding.answers import Answers
 from dus.denoisers import from_callable
-from dus.serving.said import NEVER, Said, answer_of, log_probabilities
+from dus.serving.replies import NEVER, Said, answer_of, log_probabilities
 
 END, MASK = "<|end|>", "<|mask|>"
 

@@ -6,8 +6,7 @@ import pytest
 from lm_eval.utils import simple_parse_args_string
 
 import dus
-from dus.evaluation.harness.arguments import Arguments
-from dus.evaluation.harness.reading import HarnessError
+from dus.evaluation.harness.arguments import Arguments, HarnessError
 from dus.writing.synonyms import NAMES, PLANNERS, meant
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dus.bench.measure import Bench, Setting
+from dus.bench.measure import Bench, Workload
 from dus.denoisers import NativeLM
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ AXES: dict[str, tuple[str, tuple[int, ...]]] = {
     "block": ("block_length", (8, 16, 32, 64, 128)),
     "batch": ("batch", (1, 4, 16, 64)),
 }
-"""For each way to grow the field of `Setting`, and the values it takes where none are given."""
+"""For each way to grow the field of `Workload`, and the values it takes where none are given."""
 LABELS = {
     "prompt": "tokens of the prompt",
     "new": "tokens generated",
@@ -28,7 +28,7 @@ LABELS = {
 }
 
 
-def values_for(axis: str, model: NativeLM, setting: Setting) -> list[int]:
+def values_for(axis: str, model: NativeLM, setting: Workload) -> list[int]:
     """The usual values of an axis, those with which a canvas fits the model's context and a block what is generated."""
     field, values = AXES[axis]
     grown = [_with(setting, field, value) for value in values]
@@ -42,7 +42,7 @@ def values_for(axis: str, model: NativeLM, setting: Setting) -> list[int]:
 
 def grow(
     model: NativeLM,
-    setting: Setting,
+    setting: Workload,
     axis: str,
     values: Sequence[int],
     caches: Sequence[str],
@@ -64,7 +64,7 @@ def grow(
     return {"axis": axis, "points": points}
 
 
-def _with(setting: Setting, field: str, value: int) -> Setting:
+def _with(setting: Workload, field: str, value: int) -> Workload:
     changed: dict[str, Any] = {field: value}
     return replace(setting, **changed)
 
@@ -73,8 +73,8 @@ def draw(path: Path, growth: dict[str, Any]) -> None:
     """Seconds and memory of each way over the values, as `path.png` and `path.svg`.
 
     Args:
-        path: without a suffix.
-        growth: of `grow`.
+        path: Without a suffix.
+        growth: A curve as `grow` returns it.
     """
     from dus.writing.style import tiles
 

@@ -22,16 +22,16 @@ from dus.planners import Planner, parse
 
 
 @dataclass(frozen=True)
-class Setting:
+class Workload:
     """What is generated, from prompts of random tokens.
 
     Attributes:
-        planner: its text; for the textbook loop one that does not revise.
-        batch: rows generated together.
-        prompt: tokens of each prompt.
-        new: tokens generated for each.
-        block_length: positions of a block.
-        repeats: rounds of which the median is taken.
+        planner: The text of the planner; for the textbook loop one that does not revise.
+        batch: Rows generated together.
+        prompt: Tokens of each prompt.
+        new: Tokens generated for each.
+        block_length: Positions of a block.
+        repeats: Rounds of which the median is taken.
     """
 
     planner: str = "dus"
@@ -47,11 +47,11 @@ class Way:
     """A way to generate the same.
 
     Attributes:
-        name: what tells it from the others.
-        model: the model, or another form of it.
-        cache: the cache mode; None is the textbook loop.
-        tokens: what it generates; empty before the first run.
-        first: seconds of the first run, with all that is done once, such as compiling.
+        name: What tells it from the others.
+        model: The model, or another form of it.
+        cache: The cache mode; None is the textbook loop.
+        tokens: What it generates; empty before the first run.
+        first: Seconds of the first run, with all that is done once, such as compiling.
     """
 
     name: str
@@ -65,14 +65,14 @@ class Bench:
     """Times ways to generate the same, side by side.
 
     Args:
-        model: a checkpoint.
-        setting: what to generate; a block-causal model has its own block length.
+        model: A checkpoint.
+        setting: What to generate; a block-causal model has its own block length.
 
     Raises:
-        GenerationError: the canvas does not fit the model's context.
+        GenerationError: The canvas does not fit the model's context.
     """
 
-    def __init__(self, model: NativeLM, setting: Setting) -> None:
+    def __init__(self, model: NativeLM, setting: Workload) -> None:
         most = model.max_length
         if most is not None and setting.prompt + setting.new > most:
             raise GenerationError(
@@ -90,9 +90,9 @@ class Bench:
         """Time all ways in rounds.
 
         Args:
-            caches: cache modes of `generate`.
-            with_textbook: whether the textbook loop is the first way.
-            variants: the model in other forms, such as compiled, by what they are called; each in every cache mode.
+            caches: Cache modes of `generate`.
+            with_textbook: Whether the textbook loop is the first way.
+            variants: The model in other forms, such as compiled, by what they are called; each in every cache mode.
 
         Returns:
             `setting`, and `lines`: for each way its `name`, the `seconds` of a generation (median) and of the very
@@ -128,7 +128,7 @@ class Bench:
         """All ways, each run once.
 
         Raises:
-            GenerationError: with the textbook loop under a planner that takes tokens back, which the loop does not, or
+            GenerationError: With the textbook loop under a planner that takes tokens back, which the loop does not, or
                 with a block-causal model, whose canvas the loop does not cut.
         """
         if with_textbook and self.model.block_length is not None:

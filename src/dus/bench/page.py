@@ -35,8 +35,8 @@ def page(found: dict[str, Any], command: str, pictures: Sequence[str] = ()) -> s
     Args:
         found: `machine`, and `runs` (of `Bench.run`), `growth` (of `grow`), `split` (of `where_the_seconds_go`) or
             `requests` (of `requests.measure`).
-        command: that measured it.
-        pictures: file names, one for each growth.
+        command: The command that measured it.
+        pictures: File names, one for each growth.
     """
     machine = found["machine"]
     setting = found["setting"]

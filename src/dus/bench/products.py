@@ -19,8 +19,8 @@ class Products:
     """Products with weights, of linear layers and of experts, as they were made; those of attention are left out.
 
     Attributes:
-        made: for each a module, and how many rows it got: in all, or for each of the experts that got some.
-        rows: random ones to make them again with, for each number and width.
+        made: For each module its name, and how many rows it got: in all, or for each of the experts that got some.
+        rows: Random ones to make them again with, for each number and width.
     """
 
     made: list[tuple[Any, int | list[tuple[int, int]]]] = field(default_factory=list)

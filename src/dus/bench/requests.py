@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dus.bench.measure import Setting
+from dus.bench.measure import Workload
 from dus.bench.timing import side_by_side
 from dus.decoding import Engine, GenerationError, Settings, Step
 from dus.denoisers import NativeLM
@@ -35,11 +35,11 @@ class Request:
     new: int
 
 
-def drawn(model: NativeLM, setting: Setting, count: int) -> list[Request]:
+def drawn(model: NativeLM, setting: Workload, count: int) -> list[Request]:
     """Requests with prompts of 16 to `setting.prompt` random tokens and answers of 16 to `setting.new`.
 
     Raises:
-        GenerationError: the largest are smaller than 16, or do not fit the model's context.
+        GenerationError: The largest are smaller than 16, or do not fit the model's context.
     """
     if min(setting.prompt, setting.new) < LEAST:
         raise GenerationError(f"requests have prompts and answers of {LEAST} tokens at least")
@@ -61,7 +61,7 @@ def drawn(model: NativeLM, setting: Setting, count: int) -> list[Request]:
     ]
 
 
-def serve(model: NativeLM, setting: Setting, cache: str, batches: Sequence[Sequence[Request]]) -> dict[str, Any]:
+def serve(model: NativeLM, setting: Workload, cache: str, batches: Sequence[Sequence[Request]]) -> dict[str, Any]:
     """Decode batches of requests, the next one when all of a batch are done.
 
     Returns:
@@ -90,7 +90,7 @@ def serve(model: NativeLM, setting: Setting, cache: str, batches: Sequence[Seque
     return {"columns": engine.columns, "calls": engine.calls, "late": late, "spans": list(spans.values())}
 
 
-def measure(model: NativeLM, setting: Setting, count: int, cache: str) -> dict[str, Any]:
+def measure(model: NativeLM, setting: Workload, count: int, cache: str) -> dict[str, Any]:
     """Time an engine of `setting.batch` places on mixed requests, beside batches of as many in order.
 
     Returns:
@@ -133,9 +133,9 @@ def draw(path: Path, found: dict[str, Any], places: int) -> None:
     """Which request is in which place at which denoiser call, as `path.png` and `path.svg`.
 
     Args:
-        path: without a suffix.
-        found: of `measure`.
-        places: how many there are.
+        path: Without a suffix.
+        found: What `measure` returned.
+        places: How many there are.
     """
     from dus.writing.style import PAPER, panels, whole_ticks
 

@@ -6,25 +6,25 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from dus.bench.measure import Bench, Setting
+from dus.bench.measure import Bench, Workload
 from dus.bench.textbook import textbook
 from dus.bench.timing import Watched, side_by_side
 from dus.decoding import GenerationError
 from dus.denoisers import NativeLM
-from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+from dus.evaluation.intervals import TOKEN_BY_TOKEN
 from dus.planners import parse
 from dus.writing.tables import markdown
 
 ORDERS = ("dus(order=fine-to-coarse)", "dus(order=random)", "left-to-right(like=dus)")
 
 
-def where_the_seconds_go(model: NativeLM, setting: Setting, cache: str) -> dict[str, Any]:
+def where_the_seconds_go(model: NativeLM, setting: Workload, cache: str) -> dict[str, Any]:
     """Time the way from the textbook loop, token by token, to the planner's cached generation, one change at a time.
 
     Args:
-        model: a checkpoint.
-        setting: what to generate; its planner is one that does not revise.
-        cache: the mode of the last change.
+        model: A checkpoint.
+        setting: What to generate; its planner is one that does not revise.
+        cache: The mode of the last change.
 
     Returns:
         `cache`, and

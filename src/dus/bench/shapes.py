@@ -55,7 +55,7 @@ def random_model(
     Widths are rounded to multiples of 64, heads to whole groups and experts likewise. `quantize` is as for `dus.load`.
 
     Raises:
-        DenoiserError: for a shape that is not known, a scale outside (0, 1], or as `quantize_body`.
+        DenoiserError: For a shape that is not known, a scale outside (0, 1], or as `quantize_body`.
     """
     if shape not in SHAPES:
         raise DenoiserError(f"no shape is named {shape!r}; known are {', '.join(SHAPES)}")

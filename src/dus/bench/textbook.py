@@ -14,11 +14,11 @@ def textbook(model: NativeLM, prompts: list[Tensor], planner: Planner, *, new: i
     """Generate greedily, row by row: the whole canvas at each call, logits everywhere, float64 over the vocabulary.
 
     Args:
-        model: a checkpoint.
-        prompts: int64 1-D tensors.
-        planner: one that does not revise.
-        new: tokens to generate, a multiple of the block length.
-        block_length: positions of a block.
+        model: A checkpoint.
+        prompts: Int64 1-D tensors.
+        planner: One that does not revise.
+        new: Tokens to generate, a multiple of the block length.
+        block_length: Positions of a block.
 
     Returns:
         For each prompt the generated tokens, int64 `[new]`, on the host.

@@ -52,9 +52,9 @@ class Watched(DenoiserAround):
     """A denoiser that notes each call and its seconds.
 
     Attributes:
-        calls: what was asked of it.
-        seconds: what each call took.
-        ends: when each call ended, on the clock of `now`.
+        calls: What was asked of it.
+        seconds: What each call took.
+        ends: When each call ended, on the clock of `now`.
     """
 
     def __init__(self, inner: NativeLM) -> None:

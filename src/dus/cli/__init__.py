@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run `dus`; the console script of that name.
 
     Args:
-        arguments: of the command line; None takes those of the process.
+        arguments: The arguments of the command line; None takes those of the process.
 
     Returns:
         The exit code: 0, 2 on bad input, 130 where the user interrupts.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from textwrap import fill
@@ -14,17 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dus.cli import InputError, options
+from dus.cli.loading import load_asked
+from dus.cli.output import command_line
 from dus.cli.prompts import Prompt, read_prompts, to_rows
 
 if TYPE_CHECKING:
     from dus.denoisers import MaskedLM
     from dus.evaluation.tasks import Problem, Task
-    from dus.lab.analysis.tables import Table
     from dus.lab.analysis.traced import Traced
+    from dus.writing.tables import Table
 
 USUAL = ["dus", "confidence(like=dus)", "confidence(per_step=1)"]
 
 
+@options.takes(options.pick(options.DECODING, "eos", "chat"), options.MODEL)
 def analyze(
     context: typer.Context,
     source: Annotated[
@@ -38,33 +40,34 @@ def analyze(
     ] = None,
     task: Annotated[str | None, typer.Option(help="Answer this task's held-out problems afresh.")] = None,
     level: Annotated[int, typer.Option(help="Difficulty of the problems.")] = 1,
-    limit: Annotated[int, typer.Option(min=1, max=2000, help="How many problems.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=2000, help="How many problems are answered.")] = 100,
     planner: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="Of fresh answers; repeat for several.", show_default=", ".join(USUAL)),
+        typer.Option(
+            metavar="TEXT", help="A planner of fresh answers; may be repeated.", show_default=", ".join(USUAL)
+        ),
     ] = None,
-    block_length: Annotated[str, typer.Option(help="Of fresh answers, separated by commas.")] = "16,32",
-    out: Annotated[Path | None, typer.Option(help="Folder for tables, pictures, traces.", show_default=False)] = None,
+    block_length: Annotated[str, typer.Option(help="Block lengths of fresh answers, separated by commas.")] = "16,32",
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(help="How many masks are put behind a prompt.", show_default="what the task needs; else 256"),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="How many prompts are decoded together.")] = 64,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that tables, pictures and traces are written to.", show_default=False)
+    ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Say where wrong answers come from.")] = False,
     before_end: Annotated[bool, typer.Option("--before-end", help="Count nothing behind the end token.")] = False,
-    model: options.Model = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(help="Masks put behind a prompt.", show_default="what the task needs; else 256")
-    ] = None,
-    eos: options.Eos = "stop",
-    chat: options.Chat = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Prompts decoded together.")] = 64,
-    dtype: options.Dtype = "auto",
-    device: options.Device = "auto",
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    mask_token_id: options.MaskTokenId = None,
+    *,
+    model: str | None,
+    eos: str,
+    chat: bool | None,
 ) -> None:
     """Measure and draw which positions planners write together.
 
-    The distance of positions unmasked together, the share without a neighbour unmasked at the same step, tokens a
-    step, confidence and entropy at the moment of unmasking. With --out also pictures, among them one of a generation
-    token by token.
+    The tables say how far apart the positions are that a step unmasks, what share of them has no neighbour unmasked at
+    the same step, how many tokens a step writes, and how confident the model is at that moment. With --out there are
+    pictures too, among them one of a generation token by token.
     """
     if (source is None) == (task is None):
         raise InputError("name what to analyse: either a prompt, a file of traces or a folder of results, or --task")
@@ -73,11 +76,7 @@ def analyze(
 
         require_matplotlib()
 
-    def load() -> MaskedLM:
-        from dus.cli.loading import load_asked
-
-        return load_asked(context)
-
+    load = partial(load_asked, context)
     path = _existing(source)
     if path is not None and path.is_dir():
         if errors or before_end:
@@ -91,16 +90,10 @@ def analyze(
             raise InputError(
                 "--errors reads worked equations: it goes with --task arithmetic, or with the traces of such a run"
             )
-        runs = _answered(
-            questions,
-            load,
-            planners=planner or USUAL,
-            block_lengths=_lengths(block_length),
-            name=model or "bundled",
-            room=max_new_tokens,
-            chat=chat,
-            decoding={"eos": eos, "batch_size": batch_size},
-        )
+        room = questions.room if max_new_tokens is None else max_new_tokens
+        decoding = {"max_new_tokens": room, "eos": eos, "batch_size": batch_size}
+        lengths = options.numbers("--block-length", block_length)
+        runs = _answered(questions, load, planner or USUAL, lengths, model or "bundled", chat, decoding)
     _tell(runs, out, errors=errors, before_end=before_end)
 
 
@@ -133,13 +126,6 @@ def _as_text(prompt: Prompt) -> str:
     return prompt.content if isinstance(prompt.content, str) else prompt.content[-1]["content"]
 
 
-def _lengths(text: str) -> list[int]:
-    try:
-        return list(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError:
-        raise InputError(f"--block-length takes whole numbers separated by commas, not {text!r}") from None
-
-
 def _problems(name: str, level: int, limit: int) -> _Questions:
     from dus.evaluation.tasks import get
 
@@ -151,11 +137,9 @@ def _problems(name: str, level: int, limit: int) -> _Questions:
 def _answered(
     questions: _Questions,
     load: Callable[[], MaskedLM],
-    *,
     planners: list[str],
-    block_lengths: list[int],
+    lengths: list[int],
     name: str,
-    room: int | None,
     chat: bool | None,
     decoding: dict[str, Any],
 ) -> list[Traced]:
@@ -163,27 +147,23 @@ def _answered(
     from dus.decoding import Settings
     from dus.planners import parse
 
-    decoding["max_new_tokens"] = room = questions.room if room is None else room
+    room = decoding["max_new_tokens"]
     rules = list(dict.fromkeys(str(parse(text)) for text in planners))
-    for rule, length in product(rules, block_lengths):
+    for rule, length in product(rules, lengths):
         Settings(rule, room, length, eos=decoding["eos"])
     model = load()
     rows = to_rows(model, questions.prompts, chat=chat, max_new_tokens=room)
     texts = [_as_text(prompt) for prompt in questions.prompts]
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from dus.cli.progress import counted
     from dus.lab.analysis.fresh import traced
 
-    columns = (TextColumn("planners"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     runs = []
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        progress = bar.add_task("", total=len(rules) * len(block_lengths))
-        found = traced(model, rows, texts=texts, planners=rules, block_lengths=block_lengths, name=name, **decoding)
+    with counted(len(rules) * len(lengths), what="runs") as advance:
+        found = traced(model, rows, texts=texts, planners=rules, block_lengths=lengths, name=name, **decoding)
         for run in found:
             runs.append(questions.judged(run))
-            bar.advance(progress)
+            advance()
     return runs
 
 
@@ -216,7 +196,7 @@ def _tell(runs: list[Traced], out: Path | None, *, errors: bool, before_end: boo
 
     tables = report.tables(runs, errors=errors, before_end=before_end)
     if out is not None:
-        page = report.write(out, runs, command=_command(), errors=errors, before_end=before_end)
+        page = report.write(out, runs, command=command_line(), errors=errors, before_end=before_end)
         typer.echo(str(page), err=True)
     _show(tables)
 
@@ -244,7 +224,7 @@ def _tell_results(folder: Path, out: Path | None) -> None:
     if not sections:
         raise InputError(f"{folder} holds no finished cell yet")
     if out is not None:
-        typer.echo(str(report.write_counted(out, sections, command=_command())), err=True)
+        typer.echo(str(report.write_counted(out, sections, command=command_line())), err=True)
     _show(report.counted_tables(sections))
 
 
@@ -274,7 +254,3 @@ def _stacked(cell: str) -> str:
     """`6.22 (6.20 to 6.25)` in two lines, which leaves room for the planner."""
     value, bar, interval = cell.partition(" (")
     return f"{value}\n{interval.rstrip(')').replace(' to ', '–')}" if bar else value
-
-
-def _command() -> str:
-    return shlex.join(["dus", *sys.argv[1:]])

@@ -75,23 +75,23 @@ def into_file(out: Path, context: typer.Context, prompts: list[Prompt], decoding
     """Answer prompts into one file; until it is whole, what is done is kept beside it, and a killed run goes on.
 
     Args:
-        out: the file.
-        context: of a command that has the options of `dus generate`.
-        prompts: with a line each.
-        decoding: keyword arguments of `Settings`; a seed of None is the killed run's, or drawn.
+        out: The file.
+        context: The context of a command that has the options of `dus generate`.
+        prompts: The prompts, each of which has a line.
+        decoding: Keyword arguments of `Settings`; a seed of None is the killed run's, or drawn.
 
     Returns:
         How many prompts could not be decoded.
 
     Raises:
-        BatchError: beside the file lies what is left of another run.
+        BatchError: Beside the file lies what is left of another run.
     """
     from dus.cli.loading import asked, identity_of
     from dus.decoding import Settings
     from dus.decoding.settings import warn_of_idle
     from dus.serving.shards import Shards, lines_of
     from dus.serving.source import Asked
-    from dus.writing.locks import alone
+    from dus.writing.files import alone
 
     check_writable(out)
     given = context.params
@@ -102,7 +102,7 @@ def into_file(out: Path, context: typer.Context, prompts: list[Prompt], decoding
     rows = [Asked(number, {"line": prompt.line}, prompt.content) for number, prompt in enumerate(prompts)]
     shards = _shards(rows, str(prompts[0].file))
     digest = hashlib.sha256(as_json([(row.place, row.content) for row in rows]).encode()).hexdigest()[:16]
-    loading, how = asked(context), {name: given[name] for name in ("samples", "chat")}
+    loading, how = asked(context.params), {name: given[name] for name in ("samples", "chat")}
     record = {"model": identity_of(given["model"], loading, here=True), "prompts": digest, **how, **decoding}
 
     def make() -> Batch:

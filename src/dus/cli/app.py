@@ -28,12 +28,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+        import dus
 
-        try:
-            typer.echo(f"dus {version('dus')}")
-        except PackageNotFoundError:
-            typer.echo("dus, run from its source and not installed")
+        typer.echo(f"dus {dus.__version__}")
         raise typer.Exit
 
 
@@ -50,22 +47,8 @@ def dus(
 
 
 for command in (
-    generate,
-    infill,
-    compare,
-    schedule,
-    planners,
-    demo,
-    analyze,
-    calibrate,
-    bench,
-    train,
-    report,
-    serve,
-    batch,
-):
-    app.command()(command)
-for command in (serve, batch):
+    generate, infill, compare, schedule, planners, demo, analyze, calibrate, bench, train, report, serve, batch,
+):  # fmt: skip
     app.command()(command)
 app.command("eval")(evaluate)
 app.command("lm-eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(lm_eval)

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from dus.cli import InputError, options
+from dus.cli import options
 
 
+@options.takes(options.DECODING, options.CLUSTER, options.MODEL, options.FORM, cache="auto")
 def batch(
     context: typer.Context,
     prompts: Annotated[
@@ -23,40 +24,17 @@ def batch(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the answers; a run that was stopped goes on there.")],
-    planner: Annotated[str, typer.Option(help="Which positions are written when; `dus planners` lists them.")] = "dus",
-    model: options.Model = None,
-    max_new_tokens: options.MaxNewTokens = 256,
-    block_length: options.Blocks = 32,
-    temperature: options.Temperature = 0.0,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    seed: options.Seed = None,
-    cfg_scale: options.CfgScale = 0.0,
-    cache: options.Cache = "auto",
-    stop: options.Stop = None,
-    suppress_tokens: options.SuppressTokens = None,
-    defer_tokens: options.DeferTokens = None,
-    eos: options.Eos = "stop",
-    chat: options.Chat = None,
-    samples: Annotated[int, typer.Option(min=1, help="Answers a prompt.")] = 1,
-    rows: Annotated[int, typer.Option(min=1, help="Answers that are decoded together.")] = 64,
-    shard_size: Annotated[int, typer.Option(min=1, help="Prompts of one file of answers.")] = 256,
-    engine: Annotated[
-        str, typer.Option(help="local, or ray: a cluster, on this machine unless RAY_ADDRESS is set.")
-    ] = "local",
-    workers: Annotated[
-        int | None, typer.Option(help="Of the ray engine.", min=1, show_default="all there is room for")
-    ] = None,
-    num_gpus: Annotated[
-        float | None, typer.Option(help="GPUs of each worker.", min=0, show_default="1 where there are any")
-    ] = None,
-    dtype: options.Dtype = "auto",
-    device: options.Device = "auto",
-    quantize: options.Quantize = None,
-    compile: options.Compile = False,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    mask_token_id: options.MaskTokenId = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many answers are written to each prompt.")] = 1,
+    rows: Annotated[int, typer.Option(min=1, help="How many answers are decoded together.")] = 64,
+    shard_size: Annotated[int, typer.Option(min=1, help="How many prompts' answers are in one file.")] = 256,
+    *,
+    planner: str,
+    model: str | None,
+    seed: int | None,
+    chat: bool | None,
+    engine: str,
+    workers: int | None,
+    num_gpus: float | None,
 ) -> None:
     """Answer every prompt of some files.
 
@@ -64,9 +42,8 @@ def batch(
     number where it has none). A prompt that cannot be decoded has an error there in place of its answers, and the exit
     code is 1. Given again, the same command does what is left.
     """
-    if engine != "ray" and (engine != "local" or workers is not None or num_gpus is not None):
-        raise InputError("--engine is local, or ray, which takes --workers and --num-gpus")
-    from dus.serving.memory import keep_memory_low
+    options.check_engine(engine, workers=workers, num_gpus=num_gpus)
+    from dus.serving import keep_memory_low
 
     keep_memory_low()
     from dus.cli import answering
@@ -76,29 +53,22 @@ def batch(
     from dus.decoding.settings import warn_of_idle
     from dus.serving.shards import Shards
     from dus.serving.source import Shard, files_of, scan
-    from dus.writing.locks import alone
+    from dus.writing.files import alone
 
     store = Shards(out)
     decoding = {"planner": planner, **options.decoding(context), "seed": seed_of(seed, store)}
     settings = Settings(**decoding)  # what is wrong with it is said before anything is read
     warn_of_idle(settings, seed=seed, samples=samples)
     shards, digest = scan(files_of(prompts), shard_size)
-    loading = asked(context)
+    loading = asked(context.params)
     identity = identity_of(model, loading, here=True)
     how = {"samples": samples, "chat": chat, "shard_size": shard_size}
     how |= {name: value for name, value in decoding.items() if name not in ("planner", "scores")}
     with alone(out):
         store.begin({"model": identity, "prompts": digest, "planner": str(settings.rule), **how})
         left = [shard for shard in shards if not store.whole(shard.number)]
-        make = partial(
-            answering.made,
-            model,
-            {**loading, "dtype": identity["dtype"]},
-            decoding,
-            rows=rows,
-            samples=samples,
-            chat=chat,
-        )
+        loading["dtype"] = identity["dtype"]
+        make = partial(answering.made, model, loading, decoding, rows=rows, samples=samples, chat=chat)
         if engine == "ray":
             from dus.serving.ray_data import answered
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -14,24 +12,26 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from dus.cli import InputError
-from dus.cli.options import Device, Dtype, Json, MaskTokenId, Model, Revision, TrustRemoteCode
+from dus.cli import InputError, options
+from dus.cli.loading import asked, load_model
+from dus.cli.output import command_line, replacing
 
 if TYPE_CHECKING:
-    from dus.bench.measure import Setting
+    from dus.bench.measure import Workload
     from dus.denoisers import NativeLM
 
 CACHES = ["none", "prefix", "dual", "block", "touched"]
 USUAL = {"batch": 1, "prompt": 256, "new": 256, "block": 32}
 
 
+@options.takes(options.MODEL)
 def bench(
+    context: typer.Context,
     *,
-    model: Model = None,
     shape: Annotated[
         str | None, typer.Option(help="Time a random model of this shape instead: llada-8b, llada2-mini, …")
     ] = None,
-    scale: Annotated[float, typer.Option(help="Width, depth, mlp and vocabulary of the shape times this.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="Factor on the width, depth, MLP and vocabulary of the shape.")] = 1.0,
     planner: Annotated[
         list[str] | None, typer.Option(help="Text of a planner; may be repeated.", show_default="dus")
     ] = None,
@@ -44,13 +44,17 @@ def bench(
         bool | None,
         typer.Option(help="Time the textbook loop too.", show_default="full attention, no --growth"),
     ] = None,
-    batch: Annotated[str | None, typer.Option(help="Rows generated together, as 1,8,32.", show_default="1")] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="How many rows are generated together, as 1,8,32.", show_default="1")
+    ] = None,
     prompt: Annotated[str | None, typer.Option(help="Tokens of each prompt.", show_default="256")] = None,
-    new: Annotated[str | None, typer.Option(help="Tokens generated for each.", show_default="256")] = None,
+    new: Annotated[str | None, typer.Option(help="Tokens that are generated for each.", show_default="256")] = None,
     block_length: Annotated[str | None, typer.Option(help="Positions of a block.", show_default="32")] = None,
     growth: Annotated[
         list[str] | None,
-        typer.Option(help="Curves over prompt, new, block or batch, whose option then takes the values; repeatable."),
+        typer.Option(
+            help="Draw a curve over prompt, new, block or batch, whose option then takes the values; may be repeated."
+        ),
     ] = None,
     split: Annotated[
         bool, typer.Option("--split", help="Split the speed-up over the textbook loop, token by token, into its parts.")
@@ -63,55 +67,49 @@ def bench(
             "--new are the largest sizes.",
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option(help="Rounds of which the median is taken.", min=1)] = 5,
-    threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1, show_default="torch's")] = None,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    revision: Revision = None,
-    trust_remote_code: TrustRemoteCode = False,
-    mask_token_id: MaskTokenId = None,
+    repeats: Annotated[int, typer.Option(help="How many rounds the median is taken of.", min=1)] = 5,
+    threads: Annotated[
+        int | None, typer.Option(help="How many processor threads are used.", min=1, show_default="torch's")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the JSON to this file as well.")] = None,
-    page: Annotated[Path | None, typer.Option(help="Write the tables to this Markdown file, curves beside it.")] = None,
-    as_json: Json = False,
+    page: options.Page = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Time a generation in each cache mode, side by side, on prompts of random tokens.
+    """Time a generation in each cache mode, side by side.
 
-    Several sizes, separated by commas, give a table each.
+    The prompts are random tokens. Several sizes, separated by commas, give a table each.
     """
-    import torch
-
     if shape is None and scale != 1.0:
         raise InputError("--scale goes with --shape: it scales a random model, not a checkpoint")
     growing = list(dict.fromkeys(growth or []))
     caches = [mode for several in cache or [] for mode in several.split(",")]
-    if split and (growing or quantize or compile or len(caches) > 1):
+    planners = planner or ["dus"]
+    single = not (growing or quantize or compile or len(caches) > 1)
+    if split and not single:
         raise InputError("--split takes one model, one size and one --cache, and no --growth")
-    if requests and (growing or split or quantize or compile or textbook or len(caches) > 1):
+    if requests and (split or textbook or not single):
         raise InputError("--requests takes one model, one size and one --cache, and nothing else to time")
     sizes = _sizes({"batch": batch, "prompt": prompt, "new": new, "block": block_length}, growing)
+    if len(planners) > 1 and (growing or split or requests):
+        raise InputError("--growth, --split and --requests take one --planner")
     if (growing or requests) and page is not None:
         from dus.writing.style import require_matplotlib
 
         require_matplotlib()  # before the minutes that it takes
     if threads is not None:
+        import torch
+
         torch.set_num_threads(threads)
-    others = {"revision": revision, "trust": trust_remote_code, "mask_token_id": mask_token_id}
-    denoiser, variants = _forms(partial(_model, model, shape, scale, dtype, device, others), quantize, compile)
-    how = {
-        "caches": caches or CACHES,
-        "with_textbook": not growing and denoiser.block_length is None if textbook is None else textbook,
-        "variants": variants,
-    }
-    planners = planner or ["dus"]
-    if len(planners) > 1 and (growing or split or requests):
-        raise InputError("--growth, --split and --requests take one --planner")
-    asked = {"planner": planners[0], "repeats": repeats}
+    denoiser, variants = _forms(partial(_model, shape, scale, context.params), quantize, compile)
+    rounds = {"planner": planners[0], "repeats": repeats}
     if requests:
-        found = _requests(denoiser, sizes, asked, requests, (caches or ["block"])[0])
+        found = _requests(denoiser, sizes, rounds, requests, (caches or ["block"])[0])
     elif split:
-        found = _split(denoiser, sizes, asked, (caches or CACHES)[-1])
+        found = _split(denoiser, sizes, rounds, (caches or CACHES)[-1])
     else:
-        found = _measured(denoiser, sizes, growing, [{**asked, "planner": each} for each in planners], how)
+        beside = not growing and denoiser.block_length is None if textbook is None else textbook
+        how = {"caches": caches or CACHES, "with_textbook": beside, "variants": variants}
+        found = _measured(denoiser, sizes, growing, [{**rounds, "planner": each} for each in planners], how)
     text = _kept(found, out, page)
     typer.echo(json.dumps(found) if as_json else text)
 
@@ -134,27 +132,19 @@ def _sizes(given: dict[str, str | None], growing: list[str]) -> dict[str, list[i
 
 
 def _model(
-    model: str | None,
-    shape: str | None,
-    scale: float,
-    dtype: str,
-    device: str,
-    others: dict[str, Any],
-    quantize: str | None = None,
-    compile: bool = False,
+    shape: str | None, scale: float, given: dict[str, Any], quantize: str | None = None, compile: bool = False
 ) -> NativeLM:
-    from dus.cli.loading import load_model
-
+    """The model in one form: the one that a command's options, `given`, name, or a random one of the shape."""
+    form = {"quantize": quantize, "compile": compile}
     if shape is None:
-        asked = {**others, "dtype": dtype, "device": device, "quantize": quantize, "compile": compile}
-        return cast("NativeLM", load_model(model, **asked))
+        return cast("NativeLM", load_model(given["model"], **asked({**given, **form})))
     import torch
 
     from dus.bench.shapes import random_model
     from dus.denoisers.arguments import place_of, type_of
     from dus.denoisers.load import prepared
 
-    where = place_of(device)
+    where, dtype = place_of(given["device"]), given["dtype"]
     kind = torch.bfloat16 if dtype == "auto" else cast("torch.dtype", type_of(dtype, where))
     made = random_model(shape, scale, dtype=kind, device=where, quantize=quantize)
     return cast("NativeLM", prepared(made, compile))
@@ -178,12 +168,12 @@ def _measured(
     """`machine`, `setting`, and `growth` or `runs`, of each planner's `asked`."""
     from dus.bench.growth import AXES, grow, values_for
     from dus.bench.machine import machine
-    from dus.bench.measure import Bench, Setting
+    from dus.bench.measure import Bench, Workload
 
     fields = [AXES[name][0] for name in sizes]
     choices = [[USUAL[name]] if name in growing or not values else values for name, values in sizes.items()]
     settings = [
-        Setting(**(each | dict(zip(fields, values, strict=True)))) for values in product(*choices) for each in asked
+        Workload(**(each | dict(zip(fields, values, strict=True)))) for values in product(*choices) for each in asked
     ]
     found: dict[str, Any] = {"machine": machine(model), "setting": asdict(settings[0])}
     if not growing:
@@ -211,20 +201,17 @@ def _requests(
     from dus.bench.requests import measure
 
     setting = _one({"batch": [8], "prompt": [512], **{name: values for name, values in sizes.items() if values}}, asked)
-    return {
-        "machine": machine(model),
-        "setting": asdict(setting),
-        "requests": measure(model, setting, count, cache),
-    }
+    found = measure(model, setting, count, cache)
+    return {"machine": machine(model), "setting": asdict(setting), "requests": found}
 
 
-def _one(sizes: dict[str, list[int]], asked: dict[str, Any]) -> Setting:
+def _one(sizes: dict[str, list[int]], asked: dict[str, Any]) -> Workload:
     """The setting of the first value of each size."""
     from dus.bench.growth import AXES
-    from dus.bench.measure import Setting
+    from dus.bench.measure import Workload
 
     chosen = {AXES[name][0]: (sizes.get(name) or [USUAL[name]])[0] for name in USUAL}
-    return Setting(**(asked | chosen))
+    return Workload(**(asked | chosen))
 
 
 def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:
@@ -232,20 +219,18 @@ def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:
     from dus.bench.growth import draw
     from dus.bench.page import page as as_page
     from dus.bench.requests import draw as draw_requests
-    from dus.cli.output import replacing
 
     if out is not None:
         with replacing(out) as file:
             json.dump(found, file, indent=1)
-    command = shlex.join(["dus", *sys.argv[1:]])
     if page is None:
-        return as_page(found, command)
+        return as_page(found, command_line())
     drawings: dict[str, Callable[[Path], None]] = {
         f"-{curves['axis']}": partial(draw, growth=curves) for curves in found.get("growth", [])
     }
     if "requests" in found:
         drawings[""] = partial(draw_requests, found=found["requests"], places=found["setting"]["batch"])
-    text = as_page(found, command, [f"{page.stem}{name}.svg" for name in drawings])
+    text = as_page(found, command_line(), [f"{page.stem}{name}.svg" for name in drawings])
     with replacing(page) as file:
         for name, drawing in drawings.items():
             drawing(page.with_name(f"{page.stem}{name}"))

@@ -7,78 +7,70 @@ from typing import Annotated
 
 import typer
 
-from dus.cli import InputError
-from dus.cli import texts as options
-from dus.cli.options import Device, Dtype, MaskTokenId, MaxNewTokens, Model, Revision, TrustRemoteCode
+from dus.cli import InputError, options
+from dus.cli.measuring import TEXTS, check_targets, measured, tell, typed
+from dus.writing.tables import filled
 
 
+@options.takes(options.pick(options.DECODING, "max_new_tokens"), TEXTS, options.MODEL, max_new_tokens=64)
 def calibrate(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where what is found goes, as JSON.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSON file that what is found is written to.")],
     *,
     planner: Annotated[
         str, typer.Option(help="The planner that it is for: levels, or pc, which counts the tokens of the texts.")
     ] = "levels",
-    calls: Annotated[int | None, typer.Option(min=1, help="The most denoiser calls for all the new tokens.")] = None,
+    calls: Annotated[
+        int | None, typer.Option(min=1, help="The most denoiser calls that all the new tokens may take.")
+    ] = None,
     quality: Annotated[float | None, typer.Option(min=0, help="The most nats a token that may be lost.")] = None,
-    max_new_tokens: MaxNewTokens = 64,
     block_length: Annotated[str, typer.Option(help="Block lengths to choose from, separated by commas.")] = "8,16",
-    model: Model = None,
-    task: options.Task = "arithmetic",
-    level: options.Level = 3,
-    texts: options.Count = 64,
-    kind: options.Kind = None,
-    rate: options.Rate = 0.9,
-    seed: options.Seed = 0,
-    dtype: Dtype = "auto",
-    device: Device = "auto",
-    revision: Revision = None,
-    trust_remote_code: TrustRemoteCode = False,
-    mask_token_id: MaskTokenId = None,
-    page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write what was measured to this page.")] = None,
+    page: options.Page = None,
+    max_new_tokens: int,
+    seed: int,
 ) -> None:
-    """Choose block length and levels for a model, for a number of calls or for a quality.
+    """Choose block length and levels for a model, for a budget of calls or a quality.
 
     Half of the texts say how much any two known tokens of a block tell of every other; from that the levels follow.
     The other half say what they lose, beside DUS and groups of neighbours. The planner levels(file='FILE') runs them.
 
     With --planner pc the tokens of the texts are counted instead, for the planner pc(file='FILE').
     """
-    options.check_targets(out, page)
+    check_targets(out, page)
     if planner == "pc":
         _frequencies(context, out)
         return
     if planner != "levels":
         raise InputError(f"nothing can be made for the planner {planner!r}; known are levels, pc")
     from dus.lab.theory.calibrate import calibrate as calibrated
-    from dus.lab.theory.report import calibration as report
+    from dus.lab.theory.report.measured import TEMPLATES, calibration
 
     lengths = options.numbers("--block-length", block_length, 2)
-    found = options.measured(context, length=max(lengths))
+    found = measured(context, length=max(lengths))
     best = calibrated(found.model, found.texts, lengths, max_new_tokens, calls=calls, quality=quality, seed=seed)
-    best.write(out, command=options.typed(context), model=found.name)
-    typer.echo(report.section(best))
+    best.write(out, command=typed(context), model=found.name)
+    body = calibration(best)
+    whole = filled(TEMPLATES / "calibration.md", body=body, file=out, block_length=best.chosen.block_length)
+    tell(context, f"Levels for {found.name}", body, whole)
     typer.echo(f"levels(file='{out}') with a block length of {best.chosen.block_length}, or without the file:")
     typer.echo(str(best.chosen.planner))
-    if page is not None:
-        options.written_page(page, f"Levels for {found.name}", options.typed(context), report.page(best, str(out)))
 
 
 def _frequencies(context: typer.Context, out: Path) -> None:
     """Count the tokens of the texts.
 
     Raises:
-        InputError: options that are about levels.
+        InputError: Options that are about levels.
     """
-    from dus.lab.theory.frequencies import frequencies, write_frequencies
+    from dus.lab.theory.calibrate import frequencies, write_frequencies
 
     for name in ("calls", "quality", "max_new_tokens", "block_length", "page"):
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise InputError(f"--{name.replace('_', '-')} is about levels, and --planner pc only counts tokens")
-    found = options.measured(context, length=1)
+    found = measured(context, length=1)
     counts = frequencies(found.texts)
-    about = {"command": options.typed(context), "model": found.name}
+    about = {"command": typed(context), "model": found.name}
     write_frequencies(out, counts, found.model.vocab_size, about)
     typer.echo(f"{sum(counts.values())} tokens of {len(found.texts)} texts, {len(counts)} different ones")
     typer.echo(f"pc(file='{out}')")

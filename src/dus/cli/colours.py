@@ -50,12 +50,12 @@ def coloured(
     """The tokens as one text, each on the colour of its step.
 
     Args:
-        tokenizer: of the model.
-        tokens: ids, masks among them.
-        steps: for each the step of its block, from 0.
-        count: how many steps the colour scale has.
-        mask: the mask token's id, shown as a dim line.
-        ends: ids of end tokens, shown as a dot.
+        tokenizer: The model's tokenizer.
+        tokens: Ids, masks among them.
+        steps: For each token the step of its block that wrote it, from 0; negative where none did.
+        count: How many steps the colour scale has.
+        mask: The mask token's id, shown as a dim line.
+        ends: Ids of end tokens, shown as a dot.
     """
     text = Text()
     blank = {mask: MASK, **dict.fromkeys(ends, END)}

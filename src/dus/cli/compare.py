@@ -31,6 +31,7 @@ class Outcome:
     seconds: float
 
 
+@options.takes(options.without(options.DECODING, "planner"), options.MODEL, options.FORM)
 def compare(
     context: typer.Context,
     prompt: options.Prompt,
@@ -38,41 +39,27 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="A planner; repeat for several. Token by token is always one.",
+            help="A planner; may be repeated. Token by token is always one of them.",
             show_default=", ".join(USUAL),
         ),
     ] = None,
-    model: options.Model = None,
-    max_new_tokens: options.MaxNewTokens = 256,
-    block_length: options.Blocks = 32,
-    temperature: options.Temperature = 0.0,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    seed: options.Seed = None,
-    cfg_scale: options.CfgScale = 0.0,
-    cache: options.Cache = "none",
-    stop: options.Stop = None,
-    suppress_tokens: options.SuppressTokens = None,
-    defer_tokens: options.DeferTokens = None,
-    eos: options.Eos = "stop",
-    chat: options.Chat = None,
-    repeat: Annotated[int, typer.Option(min=1, help="Times to run each planner; the median time is shown.")] = 1,
-    dtype: options.Dtype = "auto",
-    device: options.Device = "auto",
-    quantize: options.Quantize = None,
-    compile: options.Compile = False,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    mask_token_id: options.MaskTokenId = None,
+    repeat: Annotated[int, typer.Option(min=1, help="How often each planner runs; the median time is shown.")] = 1,
     json: options.Json = False,
+    *,
+    max_new_tokens: int,
+    block_length: Any,
+    temperature: float,
+    seed: int | None,
+    chat: bool | None,
 ) -> None:
     """Compare planners on one prompt.
 
-    Side by side: text, NFE, TPF, seconds, and the speed-up over token by token.
+    The table shows the text, the denoiser calls (NFE), the tokens a call (TPF), the seconds, and the speed-up over
+    token by token, side by side.
     """
     from dus.cli import InputError
     from dus.decoding import Settings
-    from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+    from dus.evaluation.intervals import TOKEN_BY_TOKEN
     from dus.planners import parse
 
     prompts = read_prompts(prompt)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dus.denoisers import MaskedLM
-    from dus.evaluation.accuracy import Accuracy
+    from dus.evaluation.intervals import Accuracy
     from dus.evaluation.questions import HeldOut
 
-KINDS = (("arithmetic", 1), ("arithmetic", 2), ("instructions", 1))
+SOLVED = (("arithmetic", 1), ("arithmetic", 2), ("instructions", 1))
 SHOWN = 3
 PAUSE = 0.15
 PLANNERS = {
@@ -43,16 +43,11 @@ class Result:
     seconds: float
 
 
+@options.takes(options.MODEL)
 def demo(
     context: typer.Context,
-    model: options.Model = None,
-    problems: Annotated[int, typer.Option(min=1, max=500, help="How many of each kind to solve.")] = 32,
+    problems: Annotated[int, typer.Option(min=1, max=500, help="How many problems of each kind are solved.")] = 32,
     block_length: options.BlockLength = 16,
-    dtype: options.Dtype = "auto",
-    device: options.Device = "auto",
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    mask_token_id: options.MaskTokenId = None,
 ) -> None:
     """Solve held-out problems of three kinds under six planners.
 
@@ -69,7 +64,7 @@ def demo(
 
     denoiser = load_asked(context)
     console = Console(highlight=False)
-    asked = [held_out(get(task), level, problems) for task, level in KINDS]
+    asked = [held_out(get(task), level, problems) for task, level in SOLVED]
     decodings = [
         {"max_new_tokens": kind.max_new_tokens, "block_length": block_length, "scores": False} for kind in asked
     ]
@@ -106,7 +101,7 @@ def _watch(console: Console, model: MaskedLM, question: str, decoding: dict[str,
 def _solve(model: MaskedLM, kind: HeldOut, planner: str, decoding: dict[str, Any]) -> Result:
     """All problems of a kind as one batch, greedily."""
     from dus.decoding import generate
-    from dus.evaluation.accuracy import Accuracy
+    from dus.evaluation.intervals import Accuracy
 
     began = time.perf_counter()
     generation = generate(model, kind.prompts, planner=planner, **decoding)
@@ -163,7 +158,7 @@ def in_words(results: list[dict[str, Result]]) -> Iterator[str]:
     """What the table shows, a sentence at a time; shares and calls are means over the kinds.
 
     Args:
-        results: for each kind those of each planner.
+        results: For each kind of problem the results of each planner.
     """
     share = {planner: fmean(kind[planner].accuracy.share for kind in results) for planner in results[0]}
     calls = {planner: fmean(kind[planner].nfe for kind in results) for planner in results[0]}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -15,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dus.cli import InputError
-from dus.cli.options import Device, Dtype, MaskTokenId, Model, Quantize, Revision, TrustRemoteCode
+from dus.cli import options
+from dus.cli.output import command_line
 
 if TYPE_CHECKING:
     from dus.evaluation.engine import Engine
@@ -27,61 +25,67 @@ if TYPE_CHECKING:
 OF_PRESET = "the preset's"
 
 
+@options.takes(
+    options.pick(options.CLUSTER, "engine", "workers"), options.MODEL, options.pick(options.FORM, "quantize")
+)
 def evaluate(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for the results; a sweep that was stopped goes on there.")],
     *,
     preset: Annotated[
-        str, typer.Option(help="Where nothing else is said: default, order, report or report-quick.")
+        str, typer.Option(help="What holds where nothing else is said: default, order, report or report-quick.")
     ] = "default",
-    model: Model = None,
-    task: Annotated[str, typer.Option(help="Tasks, separated by commas: arithmetic, …, or gsm8k, ….")] = "arithmetic",
-    data_dir: Annotated[Path | None, typer.Option(help="Where the data of gsm8k and its like lie.")] = None,
-    level: Annotated[str | None, typer.Option(help="Difficulties.", show_default=OF_PRESET)] = None,
+    task: Annotated[
+        str, typer.Option(help="Tasks, separated by commas: arithmetic, code, …, or gsm8k and other benchmarks.")
+    ] = "arithmetic",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with the data of gsm8k and other benchmarks.", show_default="the hub")
+    ] = None,
+    level: Annotated[str | None, typer.Option(help="Difficulties of the problems.", show_default=OF_PRESET)] = None,
     planner: Annotated[
         list[str] | None, typer.Option(help="Text of a planner; may be repeated.", show_default=OF_PRESET)
     ] = None,
-    block_length: Annotated[str | None, typer.Option(help="Block lengths.", show_default=OF_PRESET)] = None,
-    cache: Annotated[str, typer.Option(help="Cache modes.")] = "none",
+    block_length: Annotated[
+        str | None, typer.Option(help="How many positions are decoded together.", show_default=OF_PRESET)
+    ] = None,
+    cache: Annotated[str, typer.Option(help="How much is computed again at each step: none, prefix, …")] = "none",
     eos: Annotated[
         str | None, typer.Option(help="At the end token: stop, ignore, or both.", show_default=OF_PRESET)
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Problems a cell.", min=1, show_default=OF_PRESET)] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="How many problems a cell has.", min=1, show_default=OF_PRESET)
+    ] = None,
     seed: Annotated[str | None, typer.Option(help="Seeds of what is drawn.", show_default=OF_PRESET)] = None,
     temperature: Annotated[
         float | None,
         typer.Option(help="0 takes the likeliest token.", show_default="0; 1 where likelihood is the score"),
     ] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(help="Room for an answer.", show_default="the task's")] = None,
-    batch_size: Annotated[int, typer.Option(help="Problems decoded together.", min=1)] = 64,
-    engine: Annotated[
-        str, typer.Option(help="local, or ray: a cluster, on this machine unless RAY_ADDRESS is set.")
-    ] = "local",
-    workers: Annotated[
-        int | None, typer.Option(help="Of the ray engine.", min=1, show_default="all there is room for")
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="How many tokens an answer may have.", show_default="the task's")
     ] = None,
+    batch_size: Annotated[int, typer.Option(help="How many problems are decoded together.", min=1)] = 64,
     chat: Annotated[
         bool | None,
-        typer.Option("--chat/--no-chat", help="Put prompts in the chat template.", show_default="for tasks of our own"),
+        typer.Option(
+            "--chat/--no-chat", help="Put prompts in the model's chat template.", show_default="for tasks of our own"
+        ),
     ] = None,
-    dtype: Dtype = "auto",
-    quantize: Quantize = None,
-    device: Device = "auto",
-    revision: Revision = None,
-    trust_remote_code: TrustRemoteCode = False,
-    mask_token_id: MaskTokenId = None,
     confirm_run_unsafe_code: Annotated[
         bool,
         typer.Option("--confirm-run-unsafe-code", help="Run what the model writes, where that is how it is scored."),
     ] = False,
+    model: str | None,
+    device: str,
+    engine: str,
+    workers: int | None,
 ) -> None:
-    """Decode and score every cell of a grid; several values of an option are separated by commas.
+    """Answer problems under a grid of planners, and score the answers.
 
-    `dus report OUT` makes the tables and pictures.
+    Several values of an option are separated by commas. `dus report OUT` makes the tables and pictures.
     """
     from dus.cli.loading import asked as asked_of
     from dus.cli.loading import identity_of
-    from dus.cli.sweep_bar import SweepBar
+    from dus.cli.progress import SweepBar
     from dus.evaluation.presets import preset as named
     from dus.evaluation.store import Store
     from dus.evaluation.sweep import check_consent, sweep
@@ -101,8 +105,8 @@ def evaluate(
     cells = chosen.cells(asked, caches=_words(cache), temperature=temperature, batch_size=batch_size)
     check_consent(asked, confirm_run_unsafe_code)
     store = Store(out)
-    _check_engine(engine, workers)
-    loading = asked_of(context)
+    options.check_engine(engine, workers=workers)
+    loading = asked_of(context.params)
     identity = identity_of(model, loading, here=not _elsewhere(engine, device))
     with _engine(engine, workers, model, {**loading, "dtype": identity["dtype"]}) as able, store.alone():
         store.begin(identity, _session(engine, workers))
@@ -116,10 +120,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
-    try:
-        return None if text is None else tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"{option} takes whole numbers separated by commas, not {text!r}") from None
+    return None if text is None else tuple(options.numbers(option, text))
 
 
 def _asked(
@@ -135,11 +136,6 @@ def _asked(
     from dus.evaluation.harness.tasks_questions import benchmark
 
     return [benchmark(task, data_dir=data_dir, limit=limit, chat=bool(chat))]
-
-
-def _check_engine(engine: str, workers: int | None) -> None:
-    if engine != "ray" and (engine != "local" or workers is not None):
-        raise InputError("--engine is local, or ray, which takes --workers")
 
 
 def _elsewhere(engine: str, device: str) -> bool:
@@ -165,7 +161,7 @@ def _session(engine: str, workers: int | None) -> dict[str, Any]:
     from dus.evaluation.record import circumstances
 
     doing = "ray engine" + (f", {workers} workers" if workers else "") if engine == "ray" else "local engine"
-    return circumstances(command=shlex.join(["dus", *sys.argv[1:]]), engine=doing)
+    return circumstances(command=command_line(), engine=doing)
 
 
 def _show(outcomes: Sequence[Outcome], out: Path) -> None:

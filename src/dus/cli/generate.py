@@ -31,41 +31,24 @@ PromptOrLines = Annotated[
 ]
 
 
+@options.takes(options.DECODING, options.MODEL, options.FORM)
 def generate(
     context: typer.Context,
     prompt: PromptOrLines,
-    planner: Annotated[str, typer.Option(help="Which positions are written when; `dus planners` lists them.")] = "dus",
-    model: options.Model = None,
-    max_new_tokens: options.MaxNewTokens = 256,
-    block_length: options.Blocks = 32,
-    temperature: options.Temperature = 0.0,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    seed: options.Seed = None,
-    cfg_scale: options.CfgScale = 0.0,
-    cache: options.Cache = "none",
-    stop: options.Stop = None,
-    suppress_tokens: options.SuppressTokens = None,
-    defer_tokens: options.DeferTokens = None,
-    eos: options.Eos = "stop",
-    chat: options.Chat = None,
-    samples: Annotated[int, typer.Option(min=1, help="Answers a prompt.")] = 1,
-    batch_size: Annotated[int, typer.Option(min=1, help="Answers that are decoded together.")] = 16,
-    dtype: options.Dtype = "auto",
-    device: options.Device = "auto",
-    quantize: options.Quantize = None,
-    compile: options.Compile = False,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    mask_token_id: options.MaskTokenId = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many answers are written to each prompt.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="How many answers are decoded together.")] = 16,
     watch: Annotated[bool, typer.Option("--watch", help="Show the blocks of one answer filling in.")] = False,
     json: options.Json = False,
     out: Annotated[Path | None, typer.Option(help="Write JSON lines to this file.", show_default=False)] = None,
+    *,
+    planner: str,
+    max_new_tokens: int,
+    chat: bool | None,
 ) -> None:
     """Answer a prompt, or each prompt of a .jsonl file in its order.
 
-    The answer goes to standard output, figures and progress to standard error. With --json: one JSON document, or one
-    a line for a .jsonl file.
+    The answer goes to standard output, figures and progress to standard error. With --json, one JSON document is
+    printed, or one a line for a .jsonl file.
     """
     prompts = read_prompts(prompt)
     many = prompts[0].line is not None

@@ -22,35 +22,21 @@ Text = Annotated[
 ]
 
 
+@options.takes(options.without(options.DECODING, "max_new_tokens", "stop", "eos", "chat"), options.MODEL, options.FORM)
 def infill(
     context: typer.Context,
     text: Text,
-    planner: Annotated[str, typer.Option(help="Which positions are written when; `dus planners` lists them.")] = "dus",
-    model: options.Model = None,
-    block_length: options.Blocks = 32,
-    temperature: options.Temperature = 0.0,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    seed: options.Seed = None,
-    cfg_scale: options.CfgScale = 0.0,
-    cache: options.Cache = "none",
-    suppress_tokens: options.SuppressTokens = None,
-    defer_tokens: options.DeferTokens = None,
     end_tokens: Annotated[bool, typer.Option("--end-tokens", help="Let end tokens fill blanks too.")] = False,
-    samples: Annotated[int, typer.Option(min=1, help="Fillings of each text.")] = 1,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts that are filled together.")] = 16,
-    dtype: options.Dtype = "auto",
-    device: options.Device = "auto",
-    quantize: options.Quantize = None,
-    compile: options.Compile = False,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    mask_token_id: options.MaskTokenId = None,
+    samples: Annotated[int, typer.Option(min=1, help="How often each text is filled.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="How many texts are filled together.")] = 16,
     json: options.Json = False,
+    *,
+    planner: str,
 ) -> None:
-    """Fill in every [MASK] of a text, or of each text of a .jsonl file, and print the whole texts.
+    """Fill in every [MASK] of a text, or of many texts.
 
-    Figures and progress go to standard error. With --json: one JSON document, or one a line for a .jsonl file.
+    The whole texts go to standard output, one for each line of a .jsonl file; figures and progress go to standard
+    error. With --json, one JSON document is printed, or one a line for a .jsonl file.
     """
     prompts = read_prompts(text)
     decoding = {"planner": planner, **options.decoding(context)}

@@ -28,10 +28,11 @@ def lm_eval(
         Path | None, typer.Option(help="Folder with the data sets of the paper's benchmarks.", show_default="the hub")
     ] = None,
 ) -> None:
-    """Evaluate on the tasks of lm-evaluation-harness: its own command line, with the model dus where none is named.
+    """Evaluate on the tasks of lm-evaluation-harness.
 
-    All other options are lm-eval's; "lm-eval run --help" lists them. The arguments of the model are those of
-    dus.generate and dus.load, and ";" separates the fields of a planner:
+    This is its own command line, with the model dus where none is named. All other options are lm-eval's; "lm-eval run
+    --help" lists them. The arguments of the model are those of dus.generate and dus.load, and ";" separates the fields
+    of a planner:
 
     dus lm-eval --tasks gsm8k --model_args "planner=dus(base=4;order=random),block_length=16"
     """

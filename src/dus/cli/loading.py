@@ -24,7 +24,7 @@ def load_model(
     """`dus.load`, with transformers' remarks switched off: what matters is raised as a `DenoiserError`.
 
     Raises:
-        InputError: the model has no tokenizer, so that no text can be read or written.
+        InputError: The model has no tokenizer, so that no text can be read or written.
     """
     from rich.console import Console
 
@@ -55,14 +55,13 @@ def load_asked(context: typer.Context) -> MaskedLM:
     """The model that a command's options ask for; what the command has no option for is left as it is.
 
     Raises:
-        InputError: as `load_model`.
+        InputError: As `load_model`.
     """
-    return load_model(context.params["model"], **asked(context))
+    return load_model(context.params["model"], **asked(context.params))
 
 
-def asked(context: typer.Context) -> dict[str, Any]:
-    """What a command's options say of loading, as `load_model` takes it."""
-    given = context.params
+def asked(given: dict[str, Any]) -> dict[str, Any]:
+    """What a command's options, by their names, say of loading, as `load_model` takes it."""
     names = ("dtype", "device", "revision", "quantize", "compile", "mask_token_id")
     return {name: given[name] for name in names if name in given} | {"trust": given["trust_remote_code"]}
 
@@ -71,9 +70,9 @@ def identity_of(model: str | None, loading: dict[str, Any], *, here: bool) -> di
     """What has to be the same of all answers in a folder; where the device is not `here`, `dtype` stays as it is.
 
     Args:
-        model: as `load_model` takes it.
-        loading: what `asked` says.
-        here: whether the model will be on a device of this machine.
+        model: The name of the model, as `load_model` takes it.
+        loading: What `asked` says.
+        here: Whether the model will be on a device of this machine.
     """
     from dus.denoisers.arguments import place_of, type_name
     from dus.denoisers.files import checkpoint_folder

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 def as_json(record: Any) -> str:
     """One line of JSON."""
     return json.dumps(record, ensure_ascii=False)
+
+
+def command_line() -> str:
+    """The command of this process as it was typed, for pages and records that name what made them."""
+    return shlex.join(["dus", *sys.argv[1:]])
 
 
 def records(prompts: list[Prompt], generation: Generation, samples: int) -> Iterator[dict[str, Any]]:
@@ -71,7 +78,7 @@ def check_writable(path: Path) -> None:
     """Refuse a file that cannot be written.
 
     Raises:
-        InputError: the path is a folder, or lies in none.
+        InputError: The path is a folder, or lies in none.
     """
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: " + ("it is a folder" if path.is_dir() else "there is no folder"))
@@ -82,7 +89,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
     """A text file to write to, under a temporary name until all went well; on failure nothing is left behind.
 
     Raises:
-        InputError: the path is a folder, or lies in none.
+        InputError: The path is a folder, or lies in none.
     """
     check_writable(path)
     with files.replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:

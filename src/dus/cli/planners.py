@@ -24,12 +24,12 @@ class Page:
     """A planner's docstring, taken apart.
 
     Attributes:
-        name: in texts.
-        summary: the first line.
-        body: the paragraphs after it; a formula keeps its indentation.
-        fields: for each its name in texts, its default and what it means.
-        wraps: whether it stands behind another planner and a bar.
-        main: the field that it is about; empty where there is none.
+        name: The planner's name in texts.
+        summary: The first line.
+        body: The paragraphs after it; a formula keeps its indentation.
+        fields: For each field its name in texts, its default and what it means.
+        wraps: Whether it stands behind another planner and a bar.
+        main: The field that it is about; empty where there is none.
     """
 
     name: str
@@ -54,9 +54,11 @@ class Page:
 
 
 def planners(
-    name: Annotated[str | None, typer.Argument(help="Of one planner: all that is known of it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a planner; all that is known of it is then printed.")
+    ] = None,
     json: options.Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The README's table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the README, in Markdown.")] = False,
 ) -> None:
     """List the planners with their rules and fields, or describe one."""
     from rich.console import Console

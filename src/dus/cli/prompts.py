@@ -37,7 +37,7 @@ def read_prompts(argument: str) -> list[Prompt]:
     """The prompts that an argument names, at least one; those of a `.jsonl` file have a line.
 
     Raises:
-        InputError: a file that is missing, is no text or holds no prompt, or an empty prompt.
+        InputError: A file that is missing, is no text or holds no prompt, or an empty prompt.
     """
     if argument == "-":
         stream = getattr(sys.stdin, "buffer", None)
@@ -60,7 +60,7 @@ def to_rows(model: MaskedLM, prompts: list[Prompt], *, chat: bool | None, max_ne
     """The token row of each prompt, all known to fit the model before the first one is decoded.
 
     Raises:
-        GenerationError: naming the line; where prompts are too long, the line of the longest one.
+        GenerationError: Naming the line; where prompts are too long, the line of the longest one.
     """
     from dus.decoding import GenerationError
     from dus.decoding.canvas import check_fit
@@ -84,8 +84,8 @@ def texts_of(model: MaskedLM, prompts: list[Prompt]) -> list[str]:
     """The texts to be filled in, each known to have a blank.
 
     Raises:
-        InputError: naming the line that holds chat messages.
-        GenerationError: naming the line of a text without a blank.
+        InputError: Naming the line that holds chat messages.
+        GenerationError: Naming the line of a text without a blank.
     """
     from dus.decoding import GenerationError
     from dus.decoding.blanks import to_blanks
@@ -108,7 +108,7 @@ def _file(argument: str) -> Path | None:
     """The file that an argument names; None where it is the prompt itself.
 
     Raises:
-        InputError: it names a folder, or a file that does not exist.
+        InputError: It names a folder, or a file that does not exist.
     """
     path = Path(argument)
     if not argument.strip():
@@ -145,7 +145,7 @@ def _from_line(file: str, number: int, line: str) -> Prompt:
     """The prompt in a line of JSON.
 
     Raises:
-        InputError: naming the line and what is wrong with it.
+        InputError: Naming the line and what is wrong with it.
     """
     place = f"{file}, line {number}: "
     try:

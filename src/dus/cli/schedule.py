@@ -22,14 +22,14 @@ _LABEL = 5  # columns left of the grid
 
 def schedule(
     planner: Annotated[str, typer.Option(help="A planner whose positions are known beforehand.")] = "dus",
-    block_length: Annotated[int, typer.Option(min=1, max=4096, help="Positions of the block.")] = 16,
+    block_length: Annotated[int, typer.Option(min=1, max=4096, help="How many positions the block has.")] = 16,
     json: options.Json = False,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the drawing to this SVG file.")] = None,
 ) -> None:
     """Draw a planner's schedule for one block.
 
-    A row for each step, a column for each position. Planners that decide by what the model predicts have none. In
-    JSON, positions count from 0.
+    The drawing has a row for each step and a column for each position. Planners that decide by what the model predicts
+    have no schedule. In JSON, positions count from 0.
     """
     from dus.decoding.generate import positions_by_step
     from dus.planners import parse

@@ -21,43 +21,51 @@ if TYPE_CHECKING:
     from dus.serving.requests import Limits
     from dus.serving.service import Line
 
-Places = Annotated[int, typer.Option(min=1, help="Rows that are decoded together.")]
-Waiting = Annotated[int, typer.Option(min=0, help="Rows that may wait; more are refused (429).")]
 
-
+@options.takes(
+    options.pick(options.DECODING, "cache"),
+    options.pick(options.CLUSTER, "engine"),
+    options.MODEL,
+    options.FORM,
+    cache="auto",
+)
 def serve(
     context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="As --model of the other commands: a folder, a hub id or bundled-dream.",
+            help="The model: folder of a checkpoint, id on the Hugging Face hub, or bundled-dream.",
             show_default="bundled",
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    rows: Places = 32,
-    line: Waiting = 256,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
+    rows: Annotated[int, typer.Option(min=1, help="How many rows are decoded together.")] = 32,
+    line: Annotated[int, typer.Option(min=0, help="How many rows may wait; more are refused (429).")] = 256,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 300.0,
-    max_body: Annotated[int, typer.Option(min=1, help="Bytes of a request.")] = 1 << 20,
+    max_body: Annotated[int, typer.Option(min=1, help="Bytes that a request may have.")] = 1 << 20,
     max_length: Annotated[
-        int | None, typer.Option(min=2, help="Tokens of a row, prompt and answer.", show_default="the model's context")
+        int | None,
+        typer.Option(
+            min=2, help="Tokens that prompt and answer may have together.", show_default="the model's context"
+        ),
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a conversation that asks for no number.")] = 256,
-    planner: Annotated[str, typer.Option(help="Where a request names none.")] = "dus",
-    block_length: Annotated[Any, options.Blocks.__metadata__[0]] = None,
-    cache: options.Cache = "auto",
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens of an answer, where a conversation asks for no number.")
+    ] = 256,
+    planner: Annotated[str, typer.Option(help="The planner, where a request names none.")] = "dus",
+    block_length: Annotated[Any, options.DECODING["block_length"][0].__metadata__[0]] = None,
     api_key: Annotated[
-        str | None, typer.Option(help="Clients have to give it.", envvar="DUS_API_KEY", show_default=False)
+        str | None, typer.Option(help="A key that clients have to give.", envvar="DUS_API_KEY", show_default=False)
     ] = None,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(help="A web page's origin that may ask; may be repeated.", show_default=False)
+        list[str] | None,
+        typer.Option(help="Origin of a web page that may ask; may be repeated.", show_default=False),
     ] = None,
-    engine: Annotated[
-        str, typer.Option(help="local, or ray: replicas on a cluster, on this machine unless RAY_ADDRESS is set.")
-    ] = "local",
-    replicas: Annotated[int | None, typer.Option(min=1, help="Of the ray engine.", show_default="1")] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="How many replicas the ray engine has.", show_default="1")
+    ] = None,
     autoscaling: Annotated[
         str | None,
         typer.Option(
@@ -68,28 +76,22 @@ def serve(
     num_gpus: Annotated[
         float | None, typer.Option(help="GPUs of each replica.", min=0, show_default="1 where there are any")
     ] = None,
-    dtype: options.Dtype = "auto",
-    device: options.Device = "auto",
-    quantize: options.Quantize = None,
-    compile: options.Compile = False,
-    revision: options.Revision = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    mask_token_id: options.MaskTokenId = None,
+    *,
+    engine: str,
 ) -> None:
-    """Serve a model over HTTP: /v1/chat/completions, /v1/completions, and a page at / that shows it at work.
+    """Serve a model over HTTP, as OpenAI does.
 
-    What runs when the process is told to end (SIGTERM, Ctrl-C) is finished; what waits is refused.
+    The routes are /v1/chat/completions and /v1/completions, and the page at / shows the model at work. When the process
+    is told to end (SIGTERM, Ctrl-C), what runs is finished, and what waits is refused.
     """
     if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]:
         raise InputError(f"dus serve needs {missing[0]}: pip install 'dus[serve]'")
     if api_key is not None and not (api_key and api_key.isascii() and api_key.isprintable()):
         raise InputError("--api-key has to be printable ASCII, and not empty")
-    ray_only = (replicas, autoscaling, num_gpus)
-    if engine != "ray" and (engine != "local" or any(each is not None for each in ray_only)):
-        raise InputError("--engine is local, or ray, which takes --replicas or --autoscaling, and --num-gpus")
+    options.check_engine(engine, replicas=replicas, autoscaling=autoscaling, num_gpus=num_gpus)
     if replicas is not None and autoscaling is not None:
         raise InputError("--replicas and --autoscaling both say how many: leave one out")
-    from dus.serving.memory import keep_memory_low
+    from dus.serving import keep_memory_low
 
     keep_memory_low()
     from dus.serving.http import Uvicorn, bound
@@ -113,7 +115,7 @@ def _served(context: typer.Context) -> Iterator[Server]:
         return
     from dus.serving.ray_serve import deployed
 
-    load = partial(load_model, given["model"], **asked(context))
+    load = partial(load_model, given["model"], **asked(context.params))
     scale = _numbers(given["autoscaling"])
     size = {"replicas": given["replicas"] or 1, "autoscaling": scale, "num_gpus": given["num_gpus"]}
     with deployed(load, limits_of(context), given["cache"], **size) as (model, line):

@@ -1,27 +1,127 @@
-"""`dus theory filled` and `dus theory judged`: planners on a small denoiser of English, on text that people wrote."""
+"""`dus theory language`, `written`, `filled` and `judged`: dependence and planners on English that people wrote."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dus.cli import InputError
-from dus.cli import texts as options
+from dus.cli.measuring import check_targets, tell
+from dus.cli.options import Page, numbers
 
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+Data = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="JSON lines whose question, prompt, problem or text is a context."),
+]
+Judge = Annotated[
+    str | None,
+    typer.Option(help="A causal language model: folder, hub id or GGUF file.", show_default="SmolLM2's package"),
+]
+Contexts = Annotated[int, typer.Option(min=1, help="How many contexts are taken, evenly from the files.")]
+Longest = Annotated[int, typer.Option(min=1, help="The most tokens that a context has.")]
+Particles = Annotated[int, typer.Option(min=4, help="How many continuations' distributions are averaged.")]
 Model = Annotated[str, typer.Argument(help="A masked diffusion language model: folder or hub id.")]
 Pairs = Annotated[
     Path, typer.Argument(metavar="FILE", help="JSON lines of question and answer, none of them trained on.")
 ]
 Blocks = Annotated[str, typer.Option(help="Block lengths, separated by commas.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the draws.")]
-Kept = Annotated[Path | None, typer.Option(metavar="FILE", help="Keep what is found here, and go on from it.")]
-Page = Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to this Markdown file.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the draws.")]
+Kept = Annotated[Path | None, typer.Option(metavar="FILE", help="Keep what is found in this file, and go on from it.")]
 
 ROWS = 8  # of a batch, which is measured and kept as one
 WINDOW = 256  # tokens of question and answer
+
+
+def language(
+    context: typer.Context,
+    data: Data,
+    source: Judge = None,
+    contexts: Contexts = 16,
+    longest: Longest = 64,
+    particles: Particles = 64,
+    draws: Annotated[int, typer.Option(min=1, help="How often the tokens that are conditioned on are drawn.")] = 2,
+    seed: Seed = 0,
+    kept: Kept = None,
+    page: Page = None,
+) -> None:
+    """Measure what tokens of real English say of each other.
+
+    Under a causal language model, over the spacing of the tokens: the mutual information of the token after a context
+    and the one so many places later, and the total correlation of dilated groups of four, with 95 % intervals over
+    contexts.
+    """
+    from dus.lab.language.reach import Plan, Reach, reach, section
+
+    plan = Plan(particles=particles, draws=draws)
+
+    def measure(model: Any, tokens: Tensor, generator: Generator) -> dict[str, Any]:
+        return asdict(reach(model, tokens, plan, generator))
+
+    name, found = _measured(context, measure, {"longest": longest, "plan": asdict(plan), "seed": seed})
+    body = section([Reach.of(each) for each in found], plan)
+    tell(context, f"How far dependence reaches: {name}", body)
+
+
+def written(
+    context: typer.Context,
+    data: Data,
+    source: Judge = None,
+    contexts: Contexts = 16,
+    longest: Longest = 64,
+    particles: Particles = 48,
+    block_length: Annotated[int, typer.Option(min=2, help="Positions that are decoded behind each context.")] = 16,
+    seed: Seed = 0,
+    kept: Kept = None,
+    page: Page = None,
+) -> None:
+    """Say what each planner loses on real English, over its calls.
+
+    The text is decoded with a nearly perfect denoiser. Its distributions are a causal language model's own, given the
+    tokens on both sides, by importance sampling over continuations.
+    """
+    from dus.lab.language import planned
+
+    def measure(model: Any, tokens: Tensor, generator: Generator) -> dict[str, Any]:
+        return planned.written(model, tokens, block_length, particles, generator.initial_seed())
+
+    asked = {"longest": longest, "particles": particles, "block_length": block_length, "seed": seed}
+    name, found = _measured(context, measure, {**asked, "planners": planned.PLANNERS})
+    first = f"Blocks of {block_length} behind {contexts} contexts, nats a token; {particles} particles."
+    body = f"{first}\n\n{planned.table(found, block_length)}\n\n{planned.claim(found)}\n"
+    tell(context, f"Planners on a nearly perfect denoiser: {name}", body)
+
+
+def _measured(
+    context: typer.Context, measure: Callable[[Any, Tensor, Generator], dict[str, Any]], asked: Mapping[str, Any]
+) -> tuple[str, list[Mapping[str, Any]]]:
+    """The model's name and what is measured of each context; `asked` is what it depends on besides model and files."""
+    given = context.params
+    check_targets(given["page"])
+    import torch
+
+    from dus.lab.language.judges import load_judge
+    from dus.lab.language.kept import each
+    from dus.lab.language.reach import contexts_of
+
+    model, tokenizer, name = load_judge(given["source"], "bfloat16")
+    data, seed, count = given["data"], given["seed"], given["contexts"]
+    cuts = torch.Generator().manual_seed(seed)
+    several = list(contexts_of(data, tokenizer, count, given["longest"], cuts))
+
+    def numbered(number: int) -> dict[str, Any]:
+        typer.echo(f"{number + 1} of {count} contexts", err=True)
+        return measure(model, several[number], torch.Generator().manual_seed((seed << 20) + number))
+
+    files = [file.name for file in data]
+    return name, list(each(count, numbered, given["kept"], {"source": name, "files": files, **asked}))
 
 
 def filled(
@@ -29,17 +129,18 @@ def filled(
     model: Model,
     data: Pairs,
     blocks: Blocks = "16,32,64",
-    spans: Annotated[int, typer.Option(min=ROWS, help="Spans of each length, by the eight.")] = 64,
+    spans: Annotated[int, typer.Option(min=ROWS, help="How many spans of each length are filled, by the eight.")] = 64,
     seed: Seed = 0,
     kept: Kept = None,
     page: Page = None,
 ) -> None:
-    """Say what spans of questions that people wrote cost a denoiser that fills them in as each planner would.
+    """Say what spans of real text cost in the order of each planner.
 
-    Minus the log-probability that model and planner give to what really stands there, in nats a token.
+    A denoiser fills in spans of questions that people wrote, as each planner would. The cost is minus the
+    log-probability that model and planner give to what really stands there, in nats a token.
     """
-    options.check_targets(page)
-    lengths = options.numbers("--blocks", blocks, 2)
+    check_targets(page)
+    lengths = numbers("--blocks", blocks, 2)
     import torch
 
     from dus.denoisers import load
@@ -68,27 +169,28 @@ def filled(
         return f"## Spans of {length}, {count * ROWS} of them\n\n{filled.table(found)}\n\n{filled.claim(found)}"
 
     parts = [part(length) for length in lengths]
-    _say(context, page, "What real text costs in the order of each planner", parts)
+    tell(context, "What real text costs in the order of each planner", "\n\n".join(parts))
 
 
 def judged(
     context: typer.Context,
     model: Model,
     data: Pairs,
-    judge: Annotated[
-        str | None, typer.Option(help="A causal language model that reads.", show_default="SmolLM2's package")
-    ] = None,
+    judge: Judge = None,
     blocks: Blocks = "16,32,64",
-    temperature: Annotated[float, typer.Option(min=0.0, help="Of the draws.")] = 1.0,
-    tokens: Annotated[int, typer.Option(min=2, help="Length of an answer.")] = 64,
-    questions: Annotated[int, typer.Option(min=ROWS, help="Questions that are answered, by the eight.")] = 32,
+    temperature: Annotated[float, typer.Option(min=0.0, help="Temperature of the draws of tokens.")] = 1.0,
+    tokens: Annotated[int, typer.Option(min=2, help="How many tokens an answer has.")] = 64,
+    questions: Annotated[int, typer.Option(min=ROWS, help="How many questions are answered, by the eight.")] = 32,
     seed: Seed = 0,
     kept: Kept = None,
     page: Page = None,
 ) -> None:
-    """Have a denoiser answer questions under each planner, and a causal language model say how likely the text is."""
-    options.check_targets(page)
-    lengths = options.numbers("--blocks", blocks, 2)
+    """Have a causal language model judge what planners write.
+
+    A denoiser answers questions under each planner, and the other model says how likely the text is.
+    """
+    check_targets(page)
+    lengths = numbers("--blocks", blocks, 2)
     from dus.denoisers import load
     from dus.lab.language import judged
     from dus.lab.language.corpus import pairs
@@ -105,15 +207,13 @@ def judged(
     def part(length: int) -> str:
         def measure(number: int) -> dict[str, Any]:
             typer.echo(f"blocks of {length}: {(number + 1) * ROWS} of {count * ROWS}", err=True)
-            return judged.measured(
-                denoiser,
-                (reader, words),
-                asking[number * ROWS : (number + 1) * ROWS],
-                tokens=tokens,
-                block_length=length,
-                temperature=temperature,
-                seed=(seed << 20) + number,
-            )
+            how: dict[str, Any] = {
+                "tokens": tokens,
+                "block_length": length,
+                "temperature": temperature,
+                "seed": (seed << 20) + number,
+            }
+            return judged.measured(denoiser, (reader, words), asking[number * ROWS : (number + 1) * ROWS], **how)
 
         asked = {"model": Path(model).name, "judge": name, "file": data.name, "length": length, "tokens": tokens}
         asked |= {"temperature": temperature, "seed": seed, "rows": ROWS}
@@ -121,16 +221,9 @@ def judged(
         return f"## Blocks of {length}, {count * ROWS} texts\n\n{judged.table(found)}\n\n{judged.claim(found)}"
 
     parts = [f"{tokens} tokens at temperature {temperature:g}, read by {name}.", *(part(length) for length in lengths)]
-    _say(context, page, f"What {name} says of text that planners write", parts)
+    tell(context, f"What {name} says of text that planners write", "\n\n".join(parts))
 
 
 def _of(kept: Path | None, length: int) -> Path | None:
     """The file of one block length."""
     return None if kept is None else kept.with_name(f"{kept.stem}-{length}{kept.suffix}")
-
-
-def _say(context: typer.Context, page: Path | None, title: str, parts: list[str]) -> None:
-    body = "\n\n".join(parts)
-    typer.echo(body)
-    if page is not None:
-        options.written_page(page, title, options.typed(context), body)

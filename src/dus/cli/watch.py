@@ -27,10 +27,10 @@ class Watch:
     Where the output is no terminal, only the final state is printed.
 
     Args:
-        console: where to draw.
-        model: the denoiser, whose tokenizer reads the tokens.
-        settings: of the generation.
-        pause: seconds to wait after each step, on a terminal; it does not count, nor does drawing.
+        console: The console that it draws on.
+        model: The denoiser, whose tokenizer reads the tokens.
+        settings: The settings of the generation.
+        pause: Seconds to wait after each step, on a terminal; it does not count, nor does drawing.
     """
 
     def __init__(self, console: Console, model: MaskedLM, settings: Settings, *, pause: float = 0.0) -> None:
@@ -108,8 +108,8 @@ class Watch:
         """The lines around the block in progress, as many as the screen has room for.
 
         Args:
-            text: the answer up to the end of the block.
-            coming: masks after it.
+            text: The answer up to the end of the block.
+            coming: Masks after it.
         """
         width, room = self.console.width, max(self.console.height - _BELOW, 1)
         last = max(len(text.wrap(self.console, width)), room)

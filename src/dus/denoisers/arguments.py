@@ -47,7 +47,7 @@ def parted(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keyword arguments that the hub's client takes, and those that `from_pretrained` takes.
 
     Raises:
-        DenoiserError: an argument is of neither, by its name, with what is meant instead where that is known; or the
+        DenoiserError: An argument is of neither, by its name, with what is meant instead where that is known; or the
             tensor parallelism that is asked for lacks its processes.
     """
     for name in given:
@@ -71,7 +71,7 @@ def one_dtype(dtype: str | torch.dtype, torch_dtype: str | torch.dtype | None) -
     """What `dtype` and `torch_dtype`, its older name, say together.
 
     Raises:
-        DenoiserError: they differ.
+        DenoiserError: They differ.
     """
     if torch_dtype is None:
         return dtype
@@ -89,7 +89,7 @@ def place_of(place: Any) -> torch.device:
     """The device that a `device` or a `device_map` comes down to; the first GPU where that is left open.
 
     Raises:
-        DenoiserError: it is no device, or none that is here.
+        DenoiserError: It is no device, or none that is here.
     """
     available = torch.accelerator.current_accelerator(check_available=True)
     if isinstance(place, dict):

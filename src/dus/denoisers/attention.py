@@ -26,9 +26,9 @@ class Ragged:
     """What attention has to know of a ragged layout, whose queries stand in one line, row after row.
 
     Attributes:
-        counts: how many of the queries each row has.
-        seen: how many keys of each row may be attended to, from its first on.
-        masks: for each row bool `[1, 1, P, K]`, or None where every query sees all of these keys.
+        counts: How many of the queries each row has.
+        seen: How many keys of each row may be attended to, from its first on.
+        masks: For each row a mask, bool `[1, 1, P, K]`, or None where every query sees all of these keys.
     """
 
     counts: tuple[int, ...]
@@ -53,10 +53,10 @@ def ends(columns: Tensor, seen: Tensor | int, block_length: int, causal_context:
     """Int64, as `columns`: how many columns of its row, from the first on, each column attends to.
 
     Args:
-        columns: int64, counted from the row's first token.
-        seen: how many columns the row may attend to at all; broadcasts against `columns`.
-        block_length: of the grid that begins at the row's first token.
-        causal_context: whether only the last block is seen whole, and what stands before it causally.
+        columns: Int64, counted from the row's first token.
+        seen: How many columns the row may attend to at all; broadcasts against `columns`.
+        block_length: The block length of the grid that begins at the row's first token.
+        causal_context: Whether only the last block is seen whole, and what stands before it causally.
     """
     block = columns // block_length
     if causal_context:
@@ -96,11 +96,11 @@ def row_by_row(attend: Any, module: nn.Module, query: Tensor, key: Tensor, value
     """Attention of a ragged layout: each row's queries to the keys of that row, with nothing padded or copied.
 
     Args:
-        attend: attention of one row, as `one_row_sdpa`.
-        module: the layer.
-        query: float `[1, H, T, D]`.
-        key, value: float `[N, G, L, D]`.
-        ragged: which of the queries and the keys belong together.
+        attend: Attention of one row, as `one_row_sdpa`.
+        module: The layer.
+        query: Float `[1, H, T, D]`.
+        key, value: Float `[N, G, L, D]`.
+        ragged: Which of the queries and the keys belong together.
 
     Returns:
         Float `[1, T, H, D]`.
@@ -145,13 +145,13 @@ def matmul_attention(
     """Softmax attention by matrix products, both ways, as transformers calls it.
 
     Args:
-        module: the layer, of which nothing is read.
-        query: float `[N, H, Q, D]`.
-        key, value: float `[N, G, K, D]`; G divides H, and each of the G serves H / G heads that follow each other.
-        attention_mask: bool `[N or 1, 1, Q or 1, K]`, True where a key may be seen; None is everywhere.
-        scaling: what the scores are multiplied by; None is `D ** -0.5`.
-        ragged: which queries and keys belong together where the layout is ragged; None where it is rectangular.
-        kwargs: of other implementations.
+        module: The layer, of which nothing is read.
+        query: Float `[N, H, Q, D]`.
+        key, value: Float `[N, G, K, D]`; G divides H, and each of the G serves H / G heads that follow each other.
+        attention_mask: Bool `[N or 1, 1, Q or 1, K]`, True where a key may be seen; None is everywhere.
+        scaling: What the scores are multiplied by; None is `D ** -0.5`.
+        ragged: Which queries and keys belong together where the layout is ragged; None where it is rectangular.
+        kwargs: Arguments that other implementations take; they are not read here.
 
     Returns:
         Float `[N, Q, H, D]`, and None in place of the weights.

@@ -25,7 +25,7 @@ class KeyValueCache(Protocol):
     """What a denoiser asks of a cache, beside being a `transformers.Cache` (whose `get_mask_sizes` is `(L, 0)`).
 
     Attributes:
-        layout: the canvas columns that this forward runs on. It must hold every position that is read; for a
+        layout: The canvas columns that this forward runs on. It must hold every position that is read; for a
             denoiser with shifted logits (`shift`) the position before each of them as well.
     """
 
@@ -47,19 +47,19 @@ class Denoiser(ABC):
     Everything that the engine reads is named here, with the value that it has where a denoiser says nothing.
 
     Attributes:
-        mask_token_id: the id that stands for "not written yet".
-        vocab_size: the width V of the logits.
+        mask_token_id: The id that stands for "not written yet".
+        vocab_size: The width V of the logits.
         block_length: None where attention reaches over the whole canvas. Else attention is block-causal: on a grid
             of blocks of so many tokens that begins at the row's first token, a position attends to every block up
             to its own, whole.
-        tokenizer: a transformers tokenizer, for prompts and answers in text; None where there is none.
-        eos_token_ids: the tokens that end a text or a turn.
-        max_length: the longest canvas in tokens; None where there is no limit.
-        device: where canvases belong.
-        dtype: the floating type of the logits.
-        shift: how many positions before a token the row stands that predicts it inside the model: 0, or 1 for Dream.
+        tokenizer: A transformers tokenizer, for prompts and answers in text; None where there is none.
+        eos_token_ids: The tokens that end a text or a turn.
+        max_length: The longest canvas in tokens; None where there is no limit.
+        device: The device that canvases belong on.
+        dtype: The floating type of the logits.
+        shift: How many positions before a token the row stands that predicts it inside the model: 0, or 1 for Dream.
             `logits` hides this; a cache has to know which columns are computed together.
-        ragged: whether a forward with a cache may compute other numbers of columns in one row than in the next.
+        ragged: Whether a forward with a cache may compute other numbers of columns in one row than in the next.
     """
 
     mask_token_id: int
@@ -85,10 +85,10 @@ class Denoiser(ABC):
         """Float `[N, R, V]`, or `[T, V]` for a pair: the prediction for the tokens at the positions of `read`.
 
         Args:
-            canvas: int64 `[N, L]`, masks included.
-            read: int64 `[R]`; `[N, R]` for positions of each row's own (short rows repeat a valid index); or a pair of
+            canvas: Int64 `[N, L]`, masks included.
+            read: Int64 `[R]`; `[N, R]` for positions of each row's own (short rows repeat a valid index); or a pair of
                 int64 `[T]`, rows and columns.
-            attention_mask: bool or int `[N, L]`, zero where nothing may attend to: at padding; None where there
+            attention_mask: Bool or int `[N, L]`, zero where nothing may attend to: at padding; None where there
                 is none. Position ids count 0, 1, … from a row's first nonzero column on.
             cache: None recomputes everything. With a cache the canvas is still the whole canvas and `read` still
                 names its positions, but the forward runs on the columns of `cache.layout` only, and attends to the
@@ -110,7 +110,7 @@ class DenoiserAround(Denoiser):
     """A denoiser around another one, whose declared attributes it has: for whoever watches or changes what is asked.
 
     Args:
-        inner: the denoiser; `logits` and `row_bytes` are its unless overridden.
+        inner: The denoiser; `logits` and `row_bytes` are its unless overridden.
     """
 
     def __init__(self, inner: Denoiser) -> None:

@@ -17,11 +17,11 @@ class Layout:
     row after the other in a single line.
 
     Attributes:
-        columns: int64 `[P]`, the same in every row, or `[N, P]`; ragged `[T]`. On the device.
-        rows: int64 `[T]` on the device, the row of each column of a ragged layout; None where it is rectangular.
-        counts: how many columns each row has.
-        first: each row's first column.
-        seen: how many columns of each row may be attended to, from its first on.
+        columns: Int64 `[P]`, the same in every row, or `[N, P]`; ragged `[T]`. On the device.
+        rows: Int64 `[T]` on the device, the row of each column of a ragged layout; None where it is rectangular.
+        counts: How many columns each row has.
+        first: Each row's first column.
+        seen: How many columns of each row may be attended to, from its first on.
     """
 
     columns: Tensor
@@ -48,7 +48,7 @@ class Layout:
         and the host need not wait for the device to find out.
 
         Args:
-            rows, columns: int64 that broadcast against each other.
+            rows, columns: Int64 that broadcast against each other.
         """
         count = len(self.counts)
         size = sum(self.counts)
@@ -71,8 +71,8 @@ def take(x: Tensor, index: Tensor | tuple[Tensor, Tensor]) -> Tensor:
     """Some columns of `x` `[N, L, …]`.
 
     Args:
-        x: any tensor of rows and columns.
-        index: int64 `[R]`, `[1, R]` or `[N, R]`, which gives `[N, R, …]`; or a pair of int64 `[T]`, rows and columns,
+        x: Any tensor of rows and columns.
+        index: Int64 `[R]`, `[1, R]` or `[N, R]`, which gives `[N, R, …]`; or a pair of int64 `[T]`, rows and columns,
             which gives `[T, …]`.
     """
     if isinstance(index, tuple):
@@ -88,9 +88,9 @@ def predicting(
     """The columns whose rows inside a model predict the tokens at `read`; the first token is its own row's.
 
     Args:
-        read: as for `take`.
-        shift: how many columns before a token its row stands.
-        first: int64 `[N, 1]`, each row's first column, where that is not 0.
+        read: The same as for `take`.
+        shift: How many columns before a token its row stands.
+        first: Int64 `[N, 1]`, each row's first column, where that is not 0.
     """
     if shift == 0:
         return read
@@ -109,10 +109,10 @@ def without_padding(
     Rows whose real tokens span the same columns go together, cut to that span.
 
     Args:
-        fn: int64 `[n, l]` to float `[n, l, V]`.
-        canvas: int64 `[N, L]`.
+        fn: Int64 `[n, l]` to float `[n, l, V]`.
+        canvas: Int64 `[N, L]`.
         attention_mask: `[N, L]`, nonzero on one span of columns in each row.
-        read: as for `take`, in canvas columns.
+        read: The same as for `take`, in canvas columns.
 
     Returns:
         Float `[N, R, V]`, or `[T, V]` for a pair.

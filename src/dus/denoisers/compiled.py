@@ -25,11 +25,11 @@ def compile_forward(model: nn.Module, mode: str) -> None:
     cache's tensors are new in every generation, and a graph is bound to its memory.
 
     Args:
-        model: a transformers model, or its body.
-        mode: of `torch.compile`.
+        model: A transformers model, or its body.
+        mode: The mode of `torch.compile`.
 
     Raises:
-        DenoiserError: the mode is unknown, or a model on the CPU finds no C++ compiler.
+        DenoiserError: The mode is unknown, or a model on the CPU finds no C++ compiler.
     """
     if mode not in MODES:
         raise DenoiserError(f"compile is {mode!r}, known are True and {', '.join(MODES)}.")

@@ -37,16 +37,16 @@ def checkpoint_folder(
     """The local folder of a checkpoint.
 
     Args:
-        path: a folder; or "bundled", which None is too, or "bundled-dream"; or a hub id, which is fetched without its
+        path: A folder; or "bundled", which None is too, or "bundled-dream"; or a hub id, which is fetched without its
             pickles.
-        revision: of a hub id.
-        code: fetch its Python files too.
-        subfolder: where in the folder, or in the hub's repository, the checkpoint lies.
-        token, cache_dir, local_files_only, force_download: of the hub's client.
-        proxies: addresses by the kind of request, `{"https": "http://proxy:8080"}`, for fetching this checkpoint.
+        revision: The branch, tag or commit of a hub id.
+        code: Fetch its Python files too.
+        subfolder: Where in the folder, or in the hub's repository, the checkpoint lies.
+        token, cache_dir, local_files_only, force_download: Arguments of the hub's client.
+        proxies: Addresses by the kind of request, `{"https": "http://proxy:8080"}`, for fetching this checkpoint.
 
     Raises:
-        DenoiserError: there is no such folder, the hub does not give it out, or something is said that only a hub id
+        DenoiserError: There is no such folder, the hub does not give it out, or something is said that only a hub id
             has.
     """
     here = _here(path)
@@ -125,7 +125,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """`config.json`, which names at least its `model_type`.
 
     Raises:
-        DenoiserError: it is missing, broken, or names none.
+        DenoiserError: It is missing, broken, or names none.
     """
     file = folder / "config.json"
     try:
@@ -143,7 +143,7 @@ def check_weights(folder: Path) -> int:
     """Bytes of safetensors in the folder.
 
     Raises:
-        DenoiserError: there are none; where there are pickles instead, it says how to convert them.
+        DenoiserError: There are none; where there are pickles instead, it says how to convert them.
     """
     weights = list(folder.glob("*.safetensors"))
     if weights:

@@ -54,7 +54,7 @@ class FunctionDenoiser(Denoiser):
         """Float `[N, R, V]`; see `Denoiser.logits`.
 
         Raises:
-            DenoiserError: the function's answer is not `[N, L, V]`, or a cache is given.
+            DenoiserError: The function's answer is not `[N, L, V]`, or a cache is given.
         """
         if cache is not None:
             raise DenoiserError("A function takes no key and value cache; use cache='none'.")
@@ -94,21 +94,21 @@ def from_callable(
     """Make a denoiser of a function.
 
     Args:
-        fn: takes the canvas, int64 `[N, L]`, and returns float logits `[N, L, V]`. A parameter `attention_mask` gets
+        fn: Takes the canvas, int64 `[N, L]`, and returns float logits `[N, L, V]`. A parameter `attention_mask` gets
             int64 `[N, L]`, zero at padding, or None; a parameter `position_ids` int64 `[N, L]`, which count from a
             row's first token on. A function without the first is called on rows without their padding, and so is one
             without the second where padding comes first.
-        mask_token_id: the id that stands for "not written yet".
+        mask_token_id: The id that stands for "not written yet".
         vocab_size: V.
-        tokenizer: a transformers tokenizer, for prompts and answers in text.
-        eos_token_ids: tokens that end a text.
-        max_length: the longest canvas that `fn` can take; None is any.
-        shift: how many positions before a token the row stands that predicts it: 0, or 1 as in Dream, whose first
+        tokenizer: A transformers tokenizer, for prompts and answers in text.
+        eos_token_ids: Tokens that end a text.
+        max_length: The longest canvas that `fn` can take; None is any.
+        shift: How many positions before a token the row stands that predicts it: 0, or 1 as in Dream, whose first
             token is predicted by its own row.
-        device: where `fn` wants its canvas.
+        device: The device that `fn` wants its canvas on.
 
     Raises:
-        DenoiserError: the mask token is not in the vocabulary, or `shift` is neither 0 nor 1.
+        DenoiserError: The mask token is not in the vocabulary, or `shift` is neither 0 nor 1.
     """
     return FunctionDenoiser(
         fn,

@@ -43,7 +43,7 @@ class LladaConfig(LlamaConfig):
     width of the logits, which is the published `embedding_size` where that is given.
 
     Raises:
-        DenoiserError: a published option that a Llama does not have, such as `alibi=True`.
+        DenoiserError: A published option that a Llama does not have, such as `alibi=True`.
     """
 
     model_type = "llada"

@@ -23,21 +23,21 @@ class MaskedLM(Denoiser):
     have to be shifted in a different way for each.
 
     Args:
-        model: a transformers model, or a PEFT model around one, whose adapters stay where they are.
-        tokenizer: its tokenizer, or None.
-        mask_token_id: where neither the configuration nor the tokenizer names it.
-        shift: how many positions before a token the row stands that predicts it: 0, or 1 as in Dream. None is what the
+        model: A transformers model, or a PEFT model around one, whose adapters stay where they are.
+        tokenizer: The tokenizer of the model, or None.
+        mask_token_id: The id of the mask token, where neither the configuration nor the tokenizer names it.
+        shift: How many positions before a token the row stands that predicts it: 0, or 1 as in Dream. None is what the
             model's class or its family says, else 0.
 
     Attributes:
-        model, tokenizer: as given; of a PEFT model the transformers model, with the adapters in its layers.
-        mask_token_id, vocab_size: as in `Denoiser`.
-        eos_token_ids: every token that ends a text or a turn, ascending.
-        max_length: the longest canvas, in tokens; None if the configuration does not say.
-        shift: by how many positions a token's logits row precedes it inside the model; `logits` hides it.
+        model, tokenizer: What was given; of a PEFT model the transformers model, with the adapters in its layers.
+        mask_token_id, vocab_size: The same as in `Denoiser`.
+        eos_token_ids: Every token that ends a text or a turn, ascending.
+        max_length: The longest canvas, in tokens; None if the configuration does not say.
+        shift: By how many positions a token's logits row precedes it inside the model; `logits` hides it.
 
     Raises:
-        DenoiserError: no mask token is known, or it is not in the vocabulary; or a PEFT model adapts its input; or
+        DenoiserError: No mask token is known, or it is not in the vocabulary; or a PEFT model adapts its input; or
             `shift` is no such number.
     """
 
@@ -87,7 +87,7 @@ class MaskedLM(Denoiser):
         """Float `[N, R, V]`, in the model's dtype; see `Denoiser.logits`.
 
         Raises:
-            DenoiserError: a cache is given, or the model returns no logits.
+            DenoiserError: A cache is given, or the model returns no logits.
         """
         if cache is not None:
             raise DenoiserError(f"{type(self.model).__name__} takes no key and value cache; use cache='none'.")
@@ -108,7 +108,7 @@ def check_shift(shift: int) -> int:
     """The shift, if it is one.
 
     Raises:
-        DenoiserError: it is neither 0 nor 1.
+        DenoiserError: It is neither 0 nor 1.
     """
     if shift not in (0, 1):
         raise DenoiserError(f"shift is {shift!r}: 0 where row i predicts token i, 1 where it predicts token i + 1.")

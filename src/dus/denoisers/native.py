@@ -66,8 +66,8 @@ class NativeLM(MaskedLM):
         """Float `[N, R, V]` or `[T, V]`, in the model's dtype; see `Denoiser.logits`.
 
         Raises:
-            DenoiserError: a cache is given, and the attention implementation cannot attend to more than it computes.
-            IndexError: a position is read that the cache's layout lacks (on a GPU: a device-side assertion).
+            DenoiserError: A cache is given, and the attention implementation cannot attend to more than it computes.
+            IndexError: A position is read that the cache's layout lacks (on a GPU: a device-side assertion).
         """
         if cache is not None:
             return self._cached(canvas, read, cache)

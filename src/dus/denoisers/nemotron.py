@@ -21,7 +21,7 @@ class NemotronConfig(Ministral3Config):
     """A Nemotron-Labs-Diffusion configuration; its keys are Ministral3's, with `mask_token_id` and `block_size`.
 
     Raises:
-        DenoiserError: a published option that is not supported, such as another `dlm_paradigm`.
+        DenoiserError: A published option that is not supported, such as another `dlm_paradigm`.
     """
 
     model_type = "nemotron_labs_diffusion"

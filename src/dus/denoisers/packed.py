@@ -140,14 +140,14 @@ class PackedLinear(nn.Linear):
     packed, it is a plain layer.
 
     Args:
-        linear: the layer to take the place of, float32 or bfloat16; only its bias is kept as it is.
-        tied: whether another layer has the same weight, as an embedding does, so that a checkpoint holds it once. Then
+        linear: The layer to take the place of, float32 or bfloat16; only its bias is kept as it is.
+        tied: Whether another layer has the same weight, as an embedding does, so that a checkpoint holds it once. Then
             the weight stays that parameter, with a packed copy beside it that follows what is written to it (but not
             to its `.data`).
 
     Attributes:
-        weight: a parameter, `[out_features, in_features]`; a `PackedWeight`, or the shared one.
-        bias: as given.
+        weight: A parameter, `[out_features, in_features]`; a `PackedWeight`, or the shared one.
+        bias: The bias, as it was given.
     """
 
     def __init__(self, linear: nn.Linear, *, tied: bool = False) -> None:

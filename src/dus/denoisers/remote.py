@@ -35,12 +35,12 @@ def check_attention(denoiser: MaskedLM, folder: Path, config: dict[str, Any]) ->
     generation code makes and `load` does not know.
 
     Args:
-        denoiser: of the model that the folder's code makes.
-        folder: where that lies.
-        config: its published configuration.
+        denoiser: The denoiser of the model that the folder's code makes.
+        folder: The folder that the checkpoint lies in.
+        config: The published configuration of the model.
 
     Raises:
-        DenoiserError: tokens of the second half of a canvas change no logits of the first; or the code fails.
+        DenoiserError: Tokens of the second half of a canvas change no logits of the first; or the code fails.
     """
     length = min(_PROBE, denoiser.max_length or _PROBE) // 2 * 2
     if length < 4:

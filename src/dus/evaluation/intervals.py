@@ -1,4 +1,4 @@
-"""Intervals: what the number of rows, or of cases, allows to be said."""
+"""Intervals: what the number of rows, or of cases, allows to be said; among them of how many problems were solved."""
 
 from __future__ import annotations
 
@@ -140,3 +140,28 @@ def paired_shares(both: float, only_first: float, only_second: float, total: flo
 
 def _divided(above: NDArray, below: NDArray) -> NDArray:
     return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+
+
+TOKEN_BY_TOKEN = "confidence(per_step=1)"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """`right` of `total` problems solved."""
+
+    right: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """The share of problems solved, 0 to 1."""
+        return self.right / self.total
+
+    def interval(self, z: float = 1.96) -> tuple[float, float]:
+        """Wilson's score interval of the share; `z` = 1.96 gives 95%."""
+        found = wilson(self.right, self.total, z)
+        return found.low, found.high
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        return f"{self.share:.1%} ({low:.1%} to {high:.1%}; {self.right} of {self.total})"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dus.evaluation.accuracy import TOKEN_BY_TOKEN
 from dus.evaluation.cells import Cell, SweepError, grid
+from dus.evaluation.intervals import TOKEN_BY_TOKEN
 from dus.evaluation.questions import Questions
 
 EQUAL_COUNTS = "confidence(like=dus(groups=residues))"

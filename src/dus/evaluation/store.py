@@ -14,8 +14,7 @@ from dus.decoding.settings import CACHES, EOS
 from dus.evaluation.cells import Cell, SweepError
 from dus.evaluation.engine import Answered, Shard
 from dus.evaluation.tasks import Unit
-from dus.writing.files import write
-from dus.writing.locks import LockedError, alone
+from dus.writing.files import LockedError, alone, write
 
 COUNTS = ("nfe", "useful", "written", "distance", "pairs", "isolated", "unmasked")
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
@@ -214,7 +213,7 @@ def _check_record(record: Any) -> None:
     for session in sessions:
         gpus = session.get("hardware", {}).get("gpus") or []
         if not isinstance(gpus, list) or not all(isinstance(gpu, str) for gpu in gpus):
-            raise TypeError("the GPUs are no names")
+            raise TypeError("a GPU is something other than a name")
 
 
 def _check_cell(cell: Cell, unit: object) -> None:

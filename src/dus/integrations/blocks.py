@@ -23,10 +23,10 @@ class Blocks:
     """`N` rows, each at a block of `B` positions, under one planner.
 
     Attributes:
-        planner: the rule.
-        state: what it knows, on the host where the planner is scheduled, else where the masks are.
-        due: what is wanted next, on the host.
-        past: float `[N, B, V]`, the log-probabilities of the step before, NaN where there were none; only of a planner
+        planner: The rule.
+        state: What it knows, on the host where the planner is scheduled, else where the masks are.
+        due: What is wanted next, on the host.
+        past: Float `[N, B, V]`, the log-probabilities of the step before, NaN where there were none; only of a planner
             that compares, and None before its first step.
     """
 
@@ -40,9 +40,9 @@ class Blocks:
         """Rows before a block's first step; one transfer from the device.
 
         Args:
-            planner: the rule.
-            masked: bool `[N, B]`, where a token is to be put; all else is given.
-            start: int64 `[N]`, each block's first position in its text, which random draws depend on; None is 0.
+            planner: The rule.
+            masked: Bool `[N, B]`, where a token is to be put; all else is given.
+            start: Int64 `[N]`, each block's first position in its text, which random draws depend on; None is 0.
         """
         start = torch.zeros_like(masked[:, 0], dtype=torch.long) if start is None else start
         if planner.scheduled and masked.device.type != "cpu":
@@ -79,12 +79,12 @@ class Blocks:
         """What the planner does, and the rows after it; at most one transfer from the device, none if it is scheduled.
 
         Args:
-            choice: the tokens chosen for all `N * B` positions, row after row, and their scores.
-            standing: int64 `[N, B]`, the tokens there before the step; at masks any token of the vocabulary.
-            last: whether no further call can follow: all that is masked is unmasked.
+            choice: The tokens chosen for all `N * B` positions, row after row, and their scores.
+            standing: Int64 `[N, B]`, the tokens there before the step; at masks any token of the vocabulary.
+            last: Whether no further call can follow: all that is masked is unmasked.
 
         Raises:
-            PlannerError: the planner returns something else than its contract says.
+            PlannerError: The planner returns something else than its contract says.
         """
         device = choice.token.device
         if self.planner.scheduled:

@@ -45,20 +45,20 @@ def custom_generate(
     """What `model.generate` calls once it has prepared its inputs.
 
     Args:
-        model: a masked language model of a family known here.
-        input_ids: int64 `[N, L]`, the prompts.
-        logits_processor, stopping_criteria, generation_config: as transformers makes them from the arguments of
+        model: A masked language model of a family known here.
+        input_ids: Int64 `[N, L]`, the prompts.
+        logits_processor, stopping_criteria, generation_config: As transformers makes them from the arguments of
             `generate`, of which length, end tokens, `do_sample`, `temperature`, `top_p` and `top_k` are followed.
-        planner, block_length, seed, cache: as in `dus.generate`.
-        others: what transformers prepares besides: the `attention_mask`, 0 at padding, is followed; the rest is for
+        planner, block_length, seed, cache: The same as in `dus.generate`.
+        others: What transformers prepares besides: the `attention_mask`, 0 at padding, is followed; the rest is for
             models that decode from left to right.
 
     Returns:
         Int64 `[N, L + new]`: prompts and answers, an end token behind an answer that is shorter, then padding.
 
     Raises:
-        GenerationError: an argument of `generate` that this loop can't follow.
-        PlannerError: the text names no planner.
+        GenerationError: An argument of `generate` that this loop can't follow.
+        PlannerError: The text names no planner.
     """
     for part in [*logits_processor, *stopping_criteria]:
         if not isinstance(part, _KNOWN):

@@ -41,13 +41,13 @@ class DUSScheduler(BlockRefinementScheduler):
     read: it is a field of planners such as `cb(tau=0.7)`.
 
     Args:
-        planner: the text of a planner, such as `eb(gamma=1) | spaced(gap=8)`.
-        block_length: positions of a block, where `set_timesteps` is not told; a pipeline tells it.
-        editing_threshold: the probability that another token has to exceed to replace one that stands, where `step` is
+        planner: The text of a planner, such as `eb(gamma=1) | spaced(gap=8)`.
+        block_length: Positions of a block, where `set_timesteps` is not told; a pipeline tells it.
+        editing_threshold: The probability that another token has to exceed to replace one that stands, where `step` is
             not told; None or 0 replaces nothing. A planner that edits, such as `cb | edited`, has its own.
 
     Raises:
-        PlannerError: the text names no planner.
+        PlannerError: The text names no planner.
     """
 
     @register_to_config
@@ -62,12 +62,12 @@ class DUSScheduler(BlockRefinementScheduler):
         """Take a number of steps a block.
 
         Args:
-            num_inference_steps: the steps; as many as the planner takes, where it knows that.
-            device: of the timesteps.
-            block_length: positions of a block; None is the configured number.
+            num_inference_steps: The steps; as many as the planner takes, where it knows that.
+            device: The device of the timesteps.
+            block_length: Positions of a block; None is the configured number.
 
         Raises:
-            ValueError: the planner takes another number of steps, or can't decode blocks of this length.
+            ValueError: The planner takes another number of steps, or can't decode blocks of this length.
         """
         length = self.config.block_length if block_length is None else block_length
         if min(num_inference_steps, length) < 1:
@@ -104,19 +104,19 @@ class DUSScheduler(BlockRefinementScheduler):
         """Sample tokens, commit those that the planner selects and, where asked, replace some that stand.
 
         Args:
-            model_output: float `[N, B, V]`, the logits of the block.
-            timestep: the step in this block; a block begins at 0.
-            sample: int64 `[N, B]`, the block's tokens.
-            mask_token_id: the mask token; None for models without one, where what is not committed is drawn anew.
-            temperature, top_p, top_k, sampling_method, generator: how tokens are sampled, as in diffusers.
-            threshold: not read; a warning where it is not the pipeline's default.
-            editing_threshold: as configured where it is None; see the class.
+            model_output: Float `[N, B, V]`, the logits of the block.
+            timestep: The step in this block; a block begins at 0.
+            sample: Int64 `[N, B]`, the block's tokens.
+            mask_token_id: The mask token; None for models without one, where what is not committed is drawn anew.
+            temperature, top_p, top_k, sampling_method, generator: How tokens are sampled, as in diffusers.
+            threshold: Not read; a warning where it is not the pipeline's default.
+            editing_threshold: The threshold of edits; None takes the configured one, see the class.
             minimal_topk: None or 1; a planner commits at least one token a step.
-            prompt_mask: bool `[B]`, True at the prompt, which is never replaced.
-            return_dict: whether the output is a `BlockRefinementSchedulerOutput` or its fields in a tuple.
+            prompt_mask: Bool `[B]`, True at the prompt, which is never replaced.
+            return_dict: Whether the output is a `BlockRefinementSchedulerOutput` or its fields in a tuple.
 
         Raises:
-            ValueError: an argument that the planner leaves no place for.
+            ValueError: An argument that the planner leaves no place for.
         """
         replacing = self._understood(threshold, editing_threshold, minimal_topk)
         index = int(timestep)
@@ -182,13 +182,13 @@ class DUSScheduler(BlockRefinementScheduler):
         """Whether another call is due in this block: no call is made only to find that no mask is left.
 
         Args:
-            step_idx: the steps of this block; not read, since the planner knows where it is.
-            masks_remaining: whether there were masks before the last step.
-            editing_enabled: whether the pipeline replaces tokens.
-            editing_transfer_index: bool `[N, B]`, the tokens that the last step replaced.
-            post_steps: the calls since no mask was left.
-            max_post_steps: the most of them.
-            finished: bool `[N]`, rows behind their end token.
+            step_idx: The steps of this block; not read, since the planner knows where it is.
+            masks_remaining: Whether there were masks before the last step.
+            editing_enabled: Whether the pipeline replaces tokens.
+            editing_transfer_index: Bool `[N, B]`, the tokens that the last step replaced.
+            post_steps: The calls since no mask was left.
+            max_post_steps: The most of them.
+            finished: Bool `[N]`, rows behind their end token.
         """
         if bool(finished.all()):
             return False

@@ -38,14 +38,14 @@ class PlannedSampler(EntropyBoundSampler):
     Planners see the logits as the original does, after the temperature of the step, and the tokens that were drawn.
 
     Args:
-        planner: the rule; it sees a canvas as one block.
-        original: the sampler in whose place it stands; its `entropy_bound` is not read.
+        planner: The rule; it sees a canvas as one block.
+        original: The sampler in whose place it stands; its `entropy_bound` is not read.
 
     Attributes:
-        accepted_token_mask: bool `[N, L]`, what stands on the canvas; None before the first step.
+        accepted_token_mask: Bool `[N, L]`, what stands on the canvas; None before the first step.
 
     Raises:
-        PlannerError: the planner edits tokens or takes them back, which a canvas without masks has no place for.
+        PlannerError: The planner edits tokens or takes them back, which a canvas without masks has no place for.
     """
 
     def __init__(self, planner: Planner, original: EntropyBoundSampler) -> None:
@@ -66,8 +66,8 @@ class PlannedSampler(EntropyBoundSampler):
         """The canvas, int64 `[N, L]`, with random tokens where nothing is accepted.
 
         Args:
-            accepted_canvas: int64 `[N, L]`, what `accept_canvas` returned.
-            cur_step: not read.
+            accepted_canvas: Int64 `[N, L]`, what `accept_canvas` returned.
+            cur_step: Not read.
         """
         noise = super().initialize_canvas(len(accepted_canvas), accepted_canvas.device)
         return torch.where(self.accepted_token_mask, accepted_canvas, noise)
@@ -76,10 +76,10 @@ class PlannedSampler(EntropyBoundSampler):
         """The canvas, int64 `[N, L]`, with the tokens that are accepted now.
 
         Args:
-            current_canvas: int64 `[N, L]`, what the model saw.
-            denoiser_canvas: int64 `[N, L]`, the tokens drawn from its logits.
-            logits: float `[N, L, V]`.
-            cur_step: not read.
+            current_canvas: Int64 `[N, L]`, what the model saw.
+            denoiser_canvas: Int64 `[N, L]`, the tokens drawn from its logits.
+            logits: Float `[N, L, V]`.
+            cur_step: Not read.
         """
         flat = logits.float().flatten(0, 1)
         choice = Choice(flat, flat.amax(dim=-1), denoiser_canvas.flatten(), None)
@@ -114,11 +114,11 @@ def planned(model: Any, planner: str | Planner) -> Iterator[None]:
     """Within it, `model.generate` accepts tokens by a planner.
 
     Args:
-        model: a `DiffusionGemmaForBlockDiffusion`.
-        planner: a planner, or its text.
+        model: A `DiffusionGemmaForBlockDiffusion`.
+        planner: A planner, or its text.
 
     Raises:
-        PlannerError: the text names no planner, or one that can't be used here; in `generate`, where it takes more
+        PlannerError: The text names no planner, or one that can't be used here; in `generate`, where it takes more
             steps than `max_denoising_steps`, or transformers would compile the sampler.
     """
     rule, prepare = parse(planner), model._prepare_sampler

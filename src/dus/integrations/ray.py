@@ -28,10 +28,10 @@ class RayEngine:
     """Answers shards on a Ray cluster; a context manager.
 
     Args:
-        load: gives the denoiser; called once in each worker.
-        workers: how many; None is one for each GPU of the cluster, or for each processor where it has none.
-        threads: of the processor, for each worker.
-        gpus: for each worker; None is one where the cluster has any.
+        load: Gives the denoiser; called once in each worker.
+        workers: How many; None is one for each GPU of the cluster, or for each processor where it has none.
+        threads: The number of processor threads of each worker.
+        gpus: The number of GPUs of each worker; None is one where the cluster has any.
 
     Raises:
         RayError: Ray is not installed, or the cluster has no room for a worker.
@@ -99,7 +99,7 @@ class RayEngine:
         """Each shard with its answers, as they are done.
 
         Raises:
-            RayError: a worker died again and again.
+            RayError: A worker died again and again.
         """
         import ray
 

@@ -37,7 +37,7 @@ class DUS(DllmAlgorithm):
         config: SGLang's; of `algorithm_config` it reads `planner`, the text of a planner, "dus" where it is missing.
 
     Raises:
-        PlannerError: the text names no planner, or one that can't decode blocks of this length.
+        PlannerError: The text names no planner, or one that can't decode blocks of this length.
         ValueError: `algorithm_config` holds anything else, beside SGLang's own `block_size`.
     """
 
@@ -62,8 +62,8 @@ class DUS(DllmAlgorithm):
 
         Args:
             forward_batch: SGLang's, of N blocks of `block_size` tokens.
-            full_logits: float `[N * block_size, V]`.
-            states: what was carried of each block; None at its first step. Replaced in place.
+            full_logits: Float `[N * block_size, V]`.
+            states: What was carried of each block; None at its first step. Replaced in place.
 
         Returns:
             Which of the blocks were done before the step, so that their last tokens have been computed.

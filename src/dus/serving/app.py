@@ -22,12 +22,11 @@ from dus.decoding.generate import positions_by_step
 from dus.denoisers import Denoiser
 from dus.planners import PlannerError, parse
 from dus.serving.asked import Asked, Desk
-from dus.serving.errors import ApiError, ErrorBody, api_error
 from dus.serving.guard import OUTCOME, Guard
 from dus.serving.metrics import Metrics
 from dus.serving.pending import Pending, unless_gone
 from dus.serving.replies import Reply
-from dus.serving.requests import ChatRequest, CompletionRequest, Decoding, Limits
+from dus.serving.requests import ApiError, ChatRequest, CompletionRequest, Decoding, ErrorBody, Limits, api_error
 from dus.serving.rows import Rows
 from dus.serving.service import Line, Service
 
@@ -47,21 +46,21 @@ class Server:
     """One model behind HTTP.
 
     Args:
-        model: the denoiser.
-        name: of the model, as clients call it.
-        limits: of what is taken.
-        cache: of the engine.
-        key: that clients have to give; None asks for none.
-        origins: of web pages that may ask, beside the server's own.
-        defaults: settings where a request names none, as keyword arguments of `dus.generate`.
-        line: who decodes, given the limits and what counts; an engine thread of this process unless told.
+        model: The denoiser.
+        name: The name of the model, as clients call it.
+        limits: The limits of what is taken.
+        cache: The engine's cache mode.
+        key: The key that clients have to give; None asks for none.
+        origins: The origins of web pages that may ask, beside the server's own.
+        defaults: Settings where a request names none, as keyword arguments of `dus.generate`.
+        line: Who decodes, given the limits and what counts; an engine thread of this process unless told.
 
     Attributes:
-        service: who decodes.
-        app: the ASGI app, whose lifespan is that of `service`.
+        service: Who decodes.
+        app: The ASGI app, whose lifespan is that of `service`.
 
     Raises:
-        GenerationError, PlannerError: the model cannot decode so.
+        GenerationError, PlannerError: The model cannot decode so.
     """
 
     def __init__(
@@ -241,7 +240,7 @@ def _malformed(error: RequestValidationError) -> ApiError:
     first = error.errors()[0]
     place = [str(part) for part in first["loc"][1:] if not isinstance(part, str) or part.isidentifier()]
     if first["type"] == "json_invalid":
-        return ApiError(400, f"the body is no JSON: {first['ctx']['error']} at byte {first['loc'][-1]}")
+        return ApiError(400, f"the body is not JSON: {first['ctx']['error']} at byte {first['loc'][-1]}")
     field = ".".join(place)
     said = str(first["msg"])
     if not field:

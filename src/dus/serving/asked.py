@@ -17,8 +17,7 @@ from dus.decoding.engine import Engine
 from dus.decoding.prompts import to_rows
 from dus.denoisers import Denoiser
 from dus.planners import PlannerError
-from dus.serving.errors import ApiError
-from dus.serving.requests import ChatRequest, CompletionRequest, Decoding, Limits
+from dus.serving.requests import ApiError, ChatRequest, CompletionRequest, Decoding, Limits
 from dus.serving.rows import Job
 
 _COMPLETION = 16
@@ -32,10 +31,10 @@ class Asked:
     """A request that can be done.
 
     Attributes:
-        jobs: its rows, `n` for each prompt.
-        answers: reads them.
-        room: the most tokens of an answer; what is decoded behind them is the suffix.
-        prompt_tokens: of all prompts.
+        jobs: The rows of the request, `n` for each prompt.
+        answers: Reads them.
+        room: The most tokens of an answer; what is decoded behind them is the suffix.
+        prompt_tokens: The number of tokens of all prompts.
     """
 
     jobs: list[Job]
@@ -48,15 +47,15 @@ class Desk:
     """Takes requests for one model.
 
     Args:
-        model: the denoiser.
-        name: of the model, as clients call it.
-        engine: an engine like the one that decodes; it checks settings.
-        limits: of what is taken.
-        defaults: settings where a request names none, as keyword arguments of `dus.generate`.
-        capacity: rows that may be here at once.
+        model: The denoiser.
+        name: The name of the model, as clients call it.
+        engine: An engine like the one that decodes; it checks settings.
+        limits: The limits of what is taken.
+        defaults: Settings where a request names none, as keyword arguments of `dus.generate`.
+        capacity: Rows that may be here at once.
 
     Raises:
-        GenerationError, PlannerError: the defaults cannot be.
+        GenerationError, PlannerError: The defaults cannot be.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Desk:
         """The row of a conversation.
 
         Raises:
-            ApiError: it cannot be done as asked.
+            ApiError: It cannot be done as asked.
         """
         asked = request.max_tokens if request.max_completion_tokens is None else request.max_completion_tokens
         if request.max_tokens not in (None, asked):
@@ -92,7 +91,7 @@ class Desk:
         """The rows of prompts, with masks and the suffix behind them where there is one.
 
         Raises:
-            ApiError: it cannot be done as asked.
+            ApiError: It cannot be done as asked.
         """
         prompt, room = request.prompt, request.max_tokens or _COMPLETION
         several: list[Any] = prompt if isinstance(prompt, list) else [prompt]

@@ -32,14 +32,14 @@ class Batch:
     """Decodes prompts under one set of settings.
 
     Args:
-        model: the denoiser, with a tokenizer.
-        settings: how to decode.
-        rows: how many are decoded together.
-        samples: answers to each prompt.
-        chat: whether texts are put in the chat template; None where the model has one.
+        model: The denoiser, with a tokenizer.
+        settings: How to decode.
+        rows: How many are decoded together.
+        samples: Answers to each prompt.
+        chat: Whether texts are put in the chat template; None where the model has one.
 
     Raises:
-        GenerationError, PlannerError: no row can be decoded so.
+        GenerationError, PlannerError: No row can be decoded so.
     """
 
     def __init__(

@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dus.serving.errors import ApiError
 from dus.serving.metrics import Metrics
+from dus.serving.requests import ApiError
 
 _OUTCOMES = {401: "unauthorized", 408: "slow", 429: "overloaded", 503: "closing", 504: "timeout"}
 OUTCOME = "dus.outcome"
@@ -24,11 +24,11 @@ class Guard:
     """Refuses who has no key, and counts.
 
     Args:
-        app: what stands behind.
-        metrics: what is counted.
-        key: that `/v1` and `/metrics` ask for; None asks for none.
-        patience: seconds within which a body has to be here.
-        largest: bytes that it may have.
+        app: What stands behind.
+        metrics: What is counted.
+        key: The key that `/v1` and `/metrics` ask for; None asks for none.
+        patience: Seconds within which a body has to be here.
+        largest: Bytes that it may have.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, key: str | None, patience: float, largest: int) -> None:

@@ -19,9 +19,9 @@ class Uvicorn(uvicorn.Server):
     """Finishes what runs when a signal asks it to end; what waits is refused.
 
     Args:
-        server: what is served.
-        listener: a bound socket.
-        ready: is called with the server's address once it answers.
+        server: What is served.
+        listener: A bound socket.
+        ready: A function that is called with the server's address once it answers.
     """
 
     def __init__(self, server: Server, listener: socket.socket, ready: Callable[[str], object]) -> None:
@@ -56,11 +56,11 @@ def bound(host: str, port: int) -> socket.socket:
     """A socket of an address, on which nobody listens yet.
 
     Args:
-        host: a name or an address of this machine.
+        host: A name or an address of this machine.
         port: 0 takes a free one.
 
     Raises:
-        OSError: the address is taken, or is none of this machine's.
+        OSError: The address is taken, or is none of this machine's.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind, protocol)

@@ -10,8 +10,8 @@ from functools import partial
 from starlette.requests import Request
 
 from dus.decoding import Decoded, Failed
-from dus.serving.errors import api_error
 from dus.serving.guard import OUTCOME
+from dus.serving.requests import api_error
 from dus.serving.rows import Job, Told, nobody
 from dus.serving.service import Line
 
@@ -20,8 +20,8 @@ class Pending:
     """The rows of one request, as the event loop sees them.
 
     Args:
-        service: decodes them.
-        jobs: the rows.
+        service: Decodes them.
+        jobs: The rows.
     """
 
     def __init__(self, service: Line, jobs: list[Job]) -> None:
@@ -35,7 +35,7 @@ class Pending:
         """Put the rows into the line.
 
         Raises:
-            ApiError: they are not taken.
+            ApiError: They are not taken.
         """
         try:
             self.service.submit(self.jobs)
@@ -55,7 +55,7 @@ class Pending:
         """What happens to the rows, until all are done; whoever stops listening gives the rest up.
 
         Raises:
-            ApiError: a row could not be decoded.
+            ApiError: A row could not be decoded.
         """
         left = len(self.jobs)
         try:
@@ -74,7 +74,7 @@ class Pending:
         """All rows, done, in the order of the request.
 
         Raises:
-            ApiError: a row could not be decoded.
+            ApiError: A row could not be decoded.
         """
         async with aclosing(self.events()) as events:
             found = {index: told async for index, told in events if isinstance(told, Decoded)}

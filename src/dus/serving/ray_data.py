@@ -43,10 +43,10 @@ def answered(
     machine that lives as long as this runs.
 
     Args:
-        left: what is to be decoded.
-        make: gives an actor's decoder; called in the actor.
-        workers: how many actors; None is as many as there is room for.
-        num_gpus: for each; None is one where the cluster has any.
+        left: What is to be decoded.
+        make: Gives an actor's decoder; called in the actor.
+        workers: How many actors; None is as many as there is room for.
+        num_gpus: The number of GPUs of each worker; None is one where the cluster has any.
 
     Raises:
         BatchError: Ray is not installed, or there is no room for a worker.

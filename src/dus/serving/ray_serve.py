@@ -34,7 +34,7 @@ class Described(Denoiser):
     """What a denoiser on another machine declares: enough to read requests by, and nothing that computes.
 
     Args:
-        declared: the attributes of `Denoiser`.
+        declared: The attributes of `Denoiser`.
     """
 
     def __init__(self, declared: dict[str, Any]) -> None:
@@ -45,7 +45,7 @@ class Described(Denoiser):
         """Not here.
 
         Raises:
-            DenoiserError: always.
+            DenoiserError: Always.
         """
         raise DenoiserError("this denoiser is in other processes")
 
@@ -54,9 +54,9 @@ class Replica:
     """One model with its engine thread, in a process of its own.
 
     Args:
-        load: gives the denoiser.
-        limits: of the server; how many rows wait is the front's to bound.
-        cache: of the engine.
+        load: Gives the denoiser.
+        limits: The limits of the server; how many rows wait is the front's to bound.
+        cache: The engine's cache mode.
     """
 
     def __init__(self, load: Callable[[], Denoiser], limits: Limits, cache: str) -> None:
@@ -73,7 +73,7 @@ class Replica:
         """What happens to the rows of one request, until all are done; a row that fails is told and ends it.
 
         Args:
-            rows: for each what makes its `Job`.
+            rows: For each row what makes its `Job`.
         """
         group = object()
         jobs = [Job(**row, group=group) for row in rows]
@@ -87,10 +87,10 @@ class Cluster(Line):
     """Hands requests to the replicas.
 
     Args:
-        handle: of the deployment.
-        replicas: the most there may be.
-        limits: of the server.
-        metrics: what is counted.
+        handle: The handle of the deployment.
+        replicas: The most there may be.
+        limits: The limits of the server.
+        metrics: What is counted.
     """
 
     def __init__(self, handle: Any, replicas: int, limits: Limits, metrics: Metrics) -> None:
@@ -176,12 +176,12 @@ def deployed(
     The cluster is the one that `RAY_ADDRESS` names, or one on this machine that lives as long.
 
     Args:
-        load: gives the denoiser; called in each replica.
-        limits: of the server.
-        cache: of the engines.
-        replicas: how many.
-        autoscaling: settings of Ray Serve's, such as `min_replicas` and `max_replicas`, in place of a number.
-        num_gpus: for each; None is one where the cluster has any.
+        load: Gives the denoiser; called in each replica.
+        limits: The limits of the server.
+        cache: The engines' cache mode.
+        replicas: How many.
+        autoscaling: Settings of Ray Serve's, such as `min_replicas` and `max_replicas`, in place of a number.
+        num_gpus: The number of GPUs of each replica; None is one where the cluster has any.
 
     Yields:
         What the denoiser declares, and what makes the line to the replicas.

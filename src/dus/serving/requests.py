@@ -1,4 +1,4 @@
-"""Requests in OpenAI's shape, and what they mean for the engine."""
+"""Requests in OpenAI's shape, what they mean for the engine, and errors in the same shape."""
 
 from __future__ import annotations
 
@@ -6,6 +6,74 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from dus.serving.service import Closing, Overloaded, ServingError, TooLate
+
+
+class ApiError(Exception):
+    """A request that is answered by an error.
+
+    Attributes:
+        status: The status code of HTTP.
+        message: What is wrong, and what would be right.
+        param: The field of the request that is meant.
+        code: A word for programs.
+        headers: The headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
+        super().__init__(message)
+        self.status, self.message, self.param, self.code, self.headers = status, message, param, code, headers
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The answer's body."""
+        kind = _KINDS.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+
+_LONGEST = 1000
+"""Characters of a message: it may repeat what was asked."""
+_KINDS = {401: "authentication_error", 429: "rate_limit_error"}
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is an error."""
+
+    error: ErrorDetail
+
+
+def api_error(error: Exception) -> ApiError:
+    """What a request is answered whose rows could not be decoded."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, Overloaded):
+        return ApiError(429, str(error), code="overloaded", headers={"Retry-After": str(error.retry_after)})
+    if isinstance(error, Closing):
+        return ApiError(503, str(error), code="shutting_down")
+    if isinstance(error, TooLate):
+        return ApiError(504, str(error), code="timeout")
+    if isinstance(error, ServingError):
+        return ApiError(400, str(error))
+    return ApiError(500, str(error) or type(error).__name__, code="decoding_failed")
+
 
 _NOT_HERE: dict[str, tuple[Any, ...]] = {
     "tools": ([],),
@@ -143,12 +211,12 @@ class Limits:
     """What a server takes.
 
     Attributes:
-        rows: that are decoded together.
-        line: rows that may wait.
-        seconds: that a request may take.
-        body: bytes of a request.
-        length: tokens of a row, prompt and answer; None is the model's context.
-        max_tokens: of an answer to a conversation that asks for no number.
+        rows: The number of rows that are decoded together.
+        line: Rows that may wait.
+        seconds: The seconds that a request may take.
+        body: Bytes of a request.
+        length: Tokens of a row, prompt and answer; None is the model's context.
+        max_tokens: The tokens of an answer to a conversation that asks for no number.
     """
 
     rows: int = 32

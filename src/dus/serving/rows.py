@@ -20,12 +20,12 @@ class RowStep:
     """What one denoiser call did to one row. Positions count from the row's first masked one.
 
     Attributes:
-        number: the step, from 0.
-        start, length: the row's block.
-        positions: those that were written, or overwritten.
-        tokens: the ids that were written there.
-        confidence: the probability that each had; zeros where scores were not asked for.
-        remasked: positions that were taken back.
+        number: The step, from 0.
+        start, length: The row's block.
+        positions: The positions that were written, or overwritten.
+        tokens: The ids that were written there.
+        confidence: The probability that each had; zeros where scores were not asked for.
+        remasked: Positions that were taken back.
     """
 
     number: int
@@ -50,18 +50,18 @@ class Job:
     """A row that somebody asked for.
 
     Attributes:
-        tokens: int64 1-D, the prompt.
-        settings: how to decode it.
-        draw: the row's index in the asker's list.
-        watched: whether the asker wants to know each `RowStep`.
-        streamed: whether the asker wants to know more than the end.
-        tell: is called with what happens to the row.
-        group: what the rows of one request have in common.
-        came: when it was made, in seconds of the monotonic clock; `begun` when it got a place.
-        first: when its first block was done; 0 before.
-        done: whether it has ended, in whatever way.
-        steps: how many it has taken since it was begun last.
-        told: how many of them were told: a row that is begun again takes the same steps again.
+        tokens: Int64 1-D, the prompt.
+        settings: How to decode it.
+        draw: The row's index in the asker's list.
+        watched: Whether the asker wants to know each `RowStep`.
+        streamed: Whether the asker wants to know more than the end.
+        tell: A function that is called with what happens to the row.
+        group: What the rows of one request have in common.
+        came: When it was made, in seconds of the monotonic clock; `begun` is when it got a place.
+        first: When its first block was done; 0 before.
+        done: Whether it has ended, in whatever way.
+        steps: How many it has taken since it was begun last.
+        told: How many of them were told: a row that is begun again takes the same steps again.
     """
 
     tokens: Tensor
@@ -86,16 +86,16 @@ class Rows:
     time, and whoever raises alone has failed. Where memory is short, there are half as many places from then on.
 
     Args:
-        model: the denoiser.
-        places: how many rows are decoded together.
-        cache: of the engine.
-        watch: whether steps and blocks are told, beside the rows that are done.
+        model: The denoiser.
+        places: How many rows are decoded together.
+        cache: The engine's cache mode.
+        watch: Whether steps and blocks are told, beside the rows that are done.
 
     Attributes:
-        inside: the jobs in the engine, by the number that it gave them.
+        inside: The jobs in the engine, by the number that it gave them.
 
     Raises:
-        GenerationError: a number of places or a cache mode that cannot be.
+        GenerationError: A number of places or a cache mode that cannot be.
     """
 
     def __init__(self, model: Denoiser, places: int, cache: str = "auto", *, watch: bool = False) -> None:
@@ -129,7 +129,7 @@ class Rows:
         """Put a job into the engine.
 
         Raises:
-            GenerationError, PlannerError: as `Engine.submit`.
+            GenerationError, PlannerError: As `Engine.submit`.
         """
         job.steps = 0
         self.inside[self.engine.submit(job.tokens, job.settings, draw=job.draw)] = job

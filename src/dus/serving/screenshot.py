@@ -20,11 +20,11 @@ def take(url: str, path: Path) -> None:
     """Run the page's planners in Chromium, and keep what it looks like.
 
     Args:
-        url: of a server of the bundled model.
-        path: a PNG file.
+        url: The address of a server of the bundled model.
+        path: A PNG file.
 
     Raises:
-        ServingError: there is no Chromium.
+        ServingError: There is no Chromium.
     """
     from playwright.sync_api import sync_playwright
 

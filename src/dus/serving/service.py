@@ -24,7 +24,7 @@ class Overloaded(ServingError):
     """The line is full.
 
     Attributes:
-        retry_after: seconds after which there will probably be room.
+        retry_after: Seconds after which there will probably be room.
     """
 
     def __init__(self, problem: str, retry_after: int) -> None:
@@ -44,14 +44,14 @@ class Line:
     """Takes rows, up to a number, and counts what becomes of them; what decodes them is in a subclass.
 
     Args:
-        line: how many rows may wait when all places are taken.
-        limit: seconds that a row may take, the wait included.
-        metrics: what is counted.
+        line: How many rows may wait when all places are taken.
+        limit: Seconds that a row may take, the wait included.
+        metrics: What is counted.
 
     Attributes:
-        held: how many rows are here.
-        closing: whether no more are taken.
-        error: what has stopped the engine; None where nothing has.
+        held: How many rows are here.
+        closing: Whether no more are taken.
+        error: What has stopped the engine; None where nothing has.
     """
 
     def __init__(self, line: int, limit: float, metrics: Metrics) -> None:
@@ -86,8 +86,8 @@ class Line:
         """Take the rows of a request, all or none of them.
 
         Raises:
-            Overloaded: there is no room for them.
-            Closing: the server is about to end, or its engine has.
+            Overloaded: There is no room for them.
+            Closing: The server is about to end, or its engine has.
         """
         with self.changed:
             if self.closing or self.error is not None:
@@ -136,8 +136,8 @@ class Service(Line):
     """Decodes rows in a thread of its own.
 
     Args:
-        rows: the engine.
-        line, limit, metrics: as for `Line`.
+        rows: The engine.
+        line, limit, metrics: The same as for `Line`.
     """
 
     def __init__(self, rows: Rows, line: int, limit: float, metrics: Metrics) -> None:

@@ -20,7 +20,7 @@ class Shards:
     rows are written in order under their final name, at once. What was cut off in the middle of a line is done again.
 
     Args:
-        folder: made when the first thing is written.
+        folder: The folder, which is made when the first thing is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,13 +32,13 @@ class Shards:
         """Note what answers what, and how; a run that goes on has to be the same one.
 
         Args:
-            record: anything that JSON holds. A seed of None is that of the run before, or drawn by the caller.
+            record: Anything that JSON holds. A seed of None is that of the run before, or drawn by the caller.
 
         Returns:
             The record that counts.
 
         Raises:
-            BatchError: the folder is another run's, or nobody knows whose.
+            BatchError: The folder is another run's, or nobody knows whose.
         """
         path = self.folder / RECORD
         wanted: dict[str, Any] = json.loads(json.dumps(record))

@@ -27,10 +27,10 @@ class Asked:
     """One prompt of many.
 
     Attributes:
-        index: its place in the whole input, from 0; draws count from there.
-        place: what names it in the output, such as its `id`.
-        content: the prompt; None where it cannot be read.
-        problem: why it cannot.
+        index: The place of the prompt in the whole input, from 0; draws count from there.
+        place: What names it in the output, such as its `id`.
+        content: The prompt; None where it cannot be read.
+        problem: Why it cannot.
     """
 
     index: int
@@ -54,9 +54,9 @@ class Shard:
     """Neighbouring rows of the input, which may lie in several files.
 
     Attributes:
-        number: of the shard, from 0.
-        first: the place of its first row in the whole input.
-        pieces: where its rows are.
+        number: The number of the shard, from 0.
+        first: The place of its first row in the whole input.
+        pieces: Where the rows of the shard are.
     """
 
     number: int
@@ -72,7 +72,7 @@ class Shard:
         """Its prompts; one that cannot be read has a problem in place of its content.
 
         Raises:
-            OSError: a file is not there any more.
+            OSError: A file is not there any more.
         """
         records = (record for piece in self.pieces for record in _records(piece))
         return [_asked(self.first + at, record) for at, record in enumerate(records)]
@@ -82,7 +82,7 @@ def files_of(names: Iterable[str]) -> list[Path]:
     """The files that names mean, in their order: files as they are, the content of folders and globs by name.
 
     Raises:
-        BatchError: a name means nothing, or a file that is neither JSON lines nor Parquet.
+        BatchError: A name means nothing, or a file that is neither JSON lines nor Parquet.
     """
     found: list[Path] = []
     for name in names:
@@ -102,10 +102,10 @@ def scan(files: Iterable[Path], size: int) -> tuple[list[Shard], str]:
 
     Args:
         files: JSON lines or Parquet.
-        size: rows of a shard; the last one may have fewer.
+        size: Rows of a shard; the last one may have fewer.
 
     Raises:
-        BatchError: there is no prompt, or a file is no Parquet.
+        BatchError: There is no prompt, or a file is no Parquet.
     """
     digest, pieces, total = hashlib.sha256(), [], 0
     for path in files:
@@ -126,7 +126,7 @@ def content_of(record: Any) -> Content:
     """The prompt in a record.
 
     Raises:
-        BatchError: saying what is wrong with it.
+        BatchError: Saying what is wrong with it.
     """
     if not isinstance(record, dict):
         raise BatchError(f"an object with {_EITHER} is needed, not {str(record)[:40]}")
@@ -238,4 +238,4 @@ def _parquet(path: Path) -> Any:
     try:
         return ParquetFile(path)
     except ArrowInvalid as error:
-        raise BatchError(f"{path} is no Parquet file: {error}") from None
+        raise BatchError(f"{path} is not a Parquet file: {error}") from None

@@ -50,7 +50,7 @@ def require_matplotlib() -> None:
     """Refuse to begin where no picture could be drawn in the end.
 
     Raises:
-        PictureError: matplotlib is not installed.
+        PictureError: Matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
         raise PictureError("pictures need matplotlib: pip install 'dus[plots]'")
@@ -69,10 +69,10 @@ def panels(path: Path, rows: int, columns: int, width: float, height: float, **m
     """Axes to draw on, written as `path.png` and `path.svg` afterwards.
 
     Args:
-        path: without a suffix.
-        rows, columns: of the panels.
-        width, height: of a panel, in inches.
-        more: for `Figure.subplots`.
+        path: Without a suffix.
+        rows, columns: The numbers of rows and columns of panels.
+        width, height: The width and the height of a panel, in inches.
+        more: Further arguments of `Figure.subplots`.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -43,8 +43,8 @@ def meant(name: str, known: dict[str, str] | None = None) -> str:
     """What an unknown argument is called here, as the end of a sentence; empty where nobody knows.
 
     Args:
-        name: as it was given, of a command line or of Python.
-        known: for the names here what they are called where this is said; None leaves them as they are.
+        name: The name as it was given, on a command line or in Python.
+        known: For the names here what they are called where this is said; None leaves them as they are.
     """
     plain = name.lstrip("-").replace("-", "_").lower()
     if plain in PLANNERS:

@@ -10,8 +10,7 @@ from lm_eval.utils import simple_parse_args_string
 
 from dus.decoding import GenerationError, Settings
 from dus.denoisers import load
-from dus.evaluation.harness.arguments import Arguments
-from dus.evaluation.harness.reading import HarnessError
+from dus.evaluation.harness.arguments import Arguments, HarnessError
 from dus.planners import PlannerError, parse
 
 TEXT = (

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import dus
+from dus.evaluation.harness.arguments import HarnessError
 from dus.evaluation.harness.model import DusLM
-from dus.evaluation.harness.reading import HarnessError
 from dus.evaluation.harness.records import Calls
 from dus.lab.theory import MarkovDenoiser, random_markov
 

@@ -10,8 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dus.evaluation.harness.likelihood import Likelihood
-from dus.evaluation.harness.masking import canvases, masks_of
+from dus.evaluation.harness.likelihood import Likelihood, canvases, masks_of
 from dus.lab.theory import MarkovDenoiser, random_hidden, random_markov
 
 from .standins import Counter, denoiser, hashed, letters

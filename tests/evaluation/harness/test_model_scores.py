@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 import torch
 
+from dus.evaluation.harness.arguments import HarnessError
 from dus.evaluation.harness.likelihood import Likelihood
 from dus.evaluation.harness.model import DusLM
-from dus.evaluation.harness.reading import HarnessError
 from dus.lab.theory import MarkovDenoiser, random_markov
 
 from .standins import Counter, denoiser, hashed, letters, requests, scripted

@@ -10,12 +10,11 @@ import yaml
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
-from dus.evaluation.harness import tasks_own
-from dus.evaluation.harness.reading import HarnessError
+from dus.evaluation.harness import tasks_local
+from dus.evaluation.harness.arguments import HarnessError
 from dus.evaluation.harness.tasks import known_names, load, write
 from dus.evaluation.harness.tasks_local import FILES, read
-from dus.evaluation.harness.tasks_paper import PAPER
-from dus.evaluation.harness.tasks_questions import benchmark
+from dus.evaluation.harness.tasks_questions import PAPER, benchmark
 from dus.evaluation.tasks import TASKS
 
 DATA = Path(__file__).parent / "data"
@@ -194,7 +193,7 @@ def test_code_is_run_only_if_that_is_confirmed(data):
     assert not benchmark("gsm8k", data_dir=data, limit=1).runs_code
 
 
-@pytest.mark.parametrize("name", tasks_own.NAMES[::3])  # a level of each
+@pytest.mark.parametrize("name", tasks_local.NAMES[::3])  # a level of each
 def test_own_tasks_ask_and_score_as_dus_tasks_does(name):
     [task], manager = load([name])
     _, kind, level = name.split("_")
@@ -210,8 +209,8 @@ def test_own_tasks_ask_and_score_as_dus_tasks_does(name):
 
 
 def test_every_task_of_dus_tasks_is_named():
-    assert {name.rpartition("_")[0] for name in tasks_own.NAMES} == {f"dus_{name}" for name in TASKS}
-    assert set(tasks_own.NAMES) <= set(known_names())
+    assert {name.rpartition("_")[0] for name in tasks_local.NAMES} == {f"dus_{name}" for name in TASKS}
+    assert set(tasks_local.NAMES) <= set(known_names())
 
 
 @pytest.mark.parametrize("row", PAPER.values(), ids=PAPER)

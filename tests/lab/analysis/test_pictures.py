@@ -11,8 +11,8 @@ from PIL import Image
 from dus.lab.analysis import Traced, report
 from dus.lab.analysis.pictures import certainty, positions
 from dus.lab.analysis.pictures.film import COLUMNS, MOST_FRAMES, _laid_out, film
-from dus.lab.analysis.pictures.page import page
-from dus.lab.analysis.pictures.words import Word, shown, step_colour, words
+from dus.lab.analysis.pictures.player import page
+from dus.lab.analysis.pictures.tokens import Word, shown, step_colour, words
 from dus.writing import style
 
 from .conftest import HOSTILE, answer, dus_steps

@@ -9,8 +9,7 @@ from typer.testing import CliRunner
 
 from dus.cli.app import app
 from dus.lab.language import corpus, judged
-from dus.lab.training import export
-from dus.lab.training.model import Size, build
+from dus.lab.training.model import Size, as_checkpoint, build, save_checkpoint
 
 PLAIN = [{"question": f"What is {n} and {n} and how far is {n * 9} from here?", "answer": f"{n}."} for n in range(16)]
 
@@ -31,7 +30,7 @@ def folder(tmp_path_factory):
 
     tokenizer = AutoTokenizer.from_pretrained(made / "data" / "tokenizer")
     network = build(Size(width=32, layers=1, heads=2, mlp=64, kv_heads=2), tokenizer, seed=0)
-    export.save(export.as_checkpoint(network, tokenizer, tied=True), made / "model", "")
+    save_checkpoint(as_checkpoint(network, tokenizer, tied=True), made / "model", "")
     return made
 
 

@@ -6,8 +6,8 @@ import torch
 from dus.decoding import generate
 from dus.denoisers import DenoiserError
 from dus.lab.language import planned
-from dus.lab.language.distance import interval, student
 from dus.lab.language.planned import PLANNERS, claim, losses, table, verdict, written
+from dus.lab.language.reach import interval, student
 from dus.lab.language.real import RealDenoiser
 
 CONTEXT = torch.tensor([1, 3, 2])

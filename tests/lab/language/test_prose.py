@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from dus.lab.language import prose, readers
+from dus.lab.language import prose
 from dus.lab.language.kept import KeptError, each
 
 
@@ -28,13 +28,13 @@ def test_lines_of_r_objects_become_paragraphs(tmp_path, version):
     number = b"X\n" + struct.pack(">iii", 2, 0, 0) + struct.pack(">ii", 13, 1) + struct.pack(">i", 7)
     chunk = struct.pack(">i", len(number)) + zlib.compress(number)
     file.write_bytes(r_object(novels[0], version) + chunk + r_object(novels[1], version))
-    assert list(readers.r_strings(file)) == ["It was a long day.\n“And then?”", "Another\nbook."]
+    assert list(prose.r_strings(file)) == ["It was a long day.\n“And then?”", "Another\nbook."]
 
 
 def test_a_dictionary_loses_its_notices_and_marks(tmp_path):
     file = tmp_path / "a.dict.dz"
     file.write_bytes(gzip.compress(b"00-database-short\n   Words\n\nfoo\n   n. See\n   {bar}.\n"))
-    assert list(readers.dictionary(file)) == ["Words\nfoo n. See bar."]
+    assert list(prose.dictionary(file)) == ["Words\nfoo n. See bar."]
 
 
 def test_sentences_are_taken_of_a_page_and_code_is_not(tmp_path):
@@ -42,7 +42,7 @@ def test_sentences_are_taken_of_a_page_and_code_is_not(tmp_path):
     code = "x = {a: 1}; y = {b: 2}; this one is full of signs and so it is no prose at all, is it."
     page = f"<nav>Menu</nav><p>{long}<pre>while (1) stop the machine now and for ever after.</pre><p>{code}<p>Short."
     (tmp_path / "a.html").write_text(page)
-    assert list(readers.paragraphs(tmp_path / "a.html")) == [
+    assert list(prose.paragraphs(tmp_path / "a.html")) == [
         "This is a sentence of some length, so that it counts as prose & stays."
     ]
 

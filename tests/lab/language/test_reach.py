@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dus.lab.language.judges import JudgeError, load_judge, unpermuted
-from dus.lab.language.particles import Context, Passed, divergence, joined, passed
 from dus.lab.language.reach import Plan, _gains, reach
+from dus.lab.language.real import Context, Passed, divergence, joined, passed
 
 
 def test_particles_give_the_conditionals_of_the_joint(model, joint):

@@ -9,8 +9,8 @@ import torch
 
 import dus
 from dus.lab.language import corpus, export, train
-from dus.lab.language.data import Corpus, draw_masks
-from dus.lab.language.muon import BatchedMuon
+from dus.lab.language.corpus import Corpus, draw_masks
+from dus.lab.language.train import BatchedMuon
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from itertools import islice
 from dus.evaluation.tasks import LEVELS, Problem
 from dus.lab.tasks.instructions import Instructions
 from dus.lab.tasks.instructions.checks import CHECKS
-from dus.lab.tasks.instructions.words import MEMBERS
+from dus.lab.tasks.instructions.wording import MEMBERS
 
 TASK = Instructions()
 SEPARATORS = {"free": ", ", "commas": ", ", "semicolons": "; ", "sentences": " "}

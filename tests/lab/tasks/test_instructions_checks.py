@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dus.lab.tasks.instructions import grammar
 from dus.lab.tasks.instructions.checks import CHECKS, LAYOUTS, Reply, holds
-from dus.lab.tasks.instructions.words import MEMBERS, TOPICS
+from dus.lab.tasks.instructions.wording import MEMBERS, TOPICS
 
 
 def test_the_vocabulary_is_unambiguous():

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from dus.evaluation.tasks import LEVELS, Problem, TaskError
 from dus.lab.tasks.text import EMPTY, LEAST, MOST, QUESTION, Text, distinct_share, nats
 from dus.lab.tasks.text.fit import NAMES, fit, main
-from dus.lab.tasks.text.source import SMOOTHING, TextSource, fitted
-from dus.lab.tasks.text.units import is_unit, parse, render
+from dus.lab.tasks.text.source import SMOOTHING, TextSource, fitted, is_unit, parse, render
 
 TASK = Text()
 RHYME = [

@@ -24,8 +24,8 @@ from dus.lab.theory import (
 )
 from dus.lab.theory import known as known_module
 from dus.lab.theory.calibrate import calibrate, write_levels
-from dus.lab.theory.kinds import KINDS
 from dus.lab.theory.known import cost, of_blocks, of_exact, pairs, planned
+from dus.lab.theory.randoms import KINDS
 from dus.planners import DUS, PlannerError, parse
 
 NEAR = 0.05

@@ -1,5 +1,6 @@
 """The statement of the theory page on the discounted entropy bound, on chains whose joint is enumerated."""
 
+import re
 from itertools import product
 from pathlib import Path
 
@@ -7,9 +8,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dus.lab.theory.report.discount import SECTION
+from dus.lab.theory.report.measured import TEMPLATES
 
 STATES, LENGTH = 3, 6
+SECTION = re.search(r"## The discounted entropy bound.*?(?=\n## )", (TEMPLATES / "theory.md").read_text("utf-8"), re.S)[
+    0
+]
 
 
 def entropy(joint, positions):

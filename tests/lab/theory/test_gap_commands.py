@@ -14,11 +14,10 @@ from dus.cli import InputError
 from dus.cli.calibrate import calibrate
 from dus.cli.theory import theory
 from dus.denoisers import from_callable
-from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.intervals import Accuracy
 from dus.evaluation.tasks import get
 from dus.lab.theory import TheoryError, from_file, from_task
-from dus.lab.theory.lengths import Tried, at_calls
-from dus.lab.theory.long import answers, preceded
+from dus.lab.theory.long import Tried, answers, at_calls, preceded
 from dus.planners import parse
 
 application = typer.Typer()

@@ -18,8 +18,7 @@ from dus.lab.theory import (
     true_law,
 )
 from dus.lab.theory.gap import Mean
-from dus.lab.theory.losses import losses
-from dus.lab.theory.order import orders, planners_of_orders
+from dus.lab.theory.losses import losses, orders, planners_of_orders
 from dus.planners import DUS
 
 
@@ -83,7 +82,7 @@ def test_the_context_is_cut_and_the_blocks_are_the_same(source):
     model = MarkovDenoiser(source)
     cut = [texts.blocks(model, 4, context=tokens, most_context=12, seed=1) for tokens in (0, 3, 12)]
     assert all(torch.equal(blocks.truth, cut[0].truth) for blocks in cut)
-    assert [blocks.canvas.first for blocks in cut] == [0, 3, 12]
+    assert [blocks.first for blocks in cut] == [0, 3, 12]
 
 
 def test_what_takes_tokens_back_is_refused(source):

@@ -10,8 +10,9 @@ from dus.lab.theory import MarkovDenoiser, random_markov
 from dus.lab.theory.calibrate import calibrate
 from dus.lab.theory.gap import Gap, Mean, gaps
 from dus.lab.theory.long import Context, contexts
-from dus.lab.theory.order import orders
-from dus.lab.theory.report import gap, long, order
+from dus.lab.theory.losses import orders
+from dus.lab.theory.report import gap, long
+from dus.lab.theory.report import measured as report
 from dus.lab.theory.texts import from_source
 
 SOURCE = random_markov(4, 1)
@@ -30,8 +31,8 @@ def test_pages_count_the_texts_that_were_measured(texts):
     assert sum(len(row) == 12 for row in texts.rows) == 7
     measured = gaps(MODEL, texts, [1, 4])
     assert "means over 7 texts" in re.sub(r"\s+", " ", gap.page("", "picture", measured))
-    assert "## Blocks of 8, of 7 texts\n" in order.section(orders(MODEL, texts, 8))
-    assert "## Blocks of 4, of 12 texts\n" in order.section(orders(MODEL, texts, 4))
+    assert "## Blocks of 8, of 7 texts\n" in report.orders(orders(MODEL, texts, 8))
+    assert "## Blocks of 4, of 12 texts\n" in report.orders(orders(MODEL, texts, 4))
     found = list(contexts(MODEL, texts, [2, 4], block_length=8, spacings=(1, 4)))
     assert "of 8 tokens of 7 texts, and" in re.sub(r"\s+", " ", long.page("", "", "picture", found, 8))
     found = list(contexts(MODEL, texts, [2, 4], block_length=4, spacings=(1, 4)))

@@ -6,10 +6,10 @@ from typer.testing import CliRunner
 
 from dus.cli.theory import theory
 from dus.lab.theory import TheoryError
-from dus.lab.theory.kinds import FAR, KINDS, vowels
-from dus.lab.theory.report import settings, write
-from dus.lab.theory.report.tables import listed, nats
-from dus.writing.tables import markdown
+from dus.lab.theory.randoms import FAR, KINDS, vowels
+from dus.lab.theory.report import extent, write
+from dus.writing.style import PictureError
+from dus.writing.tables import listed, markdown, nats
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def report(tmp_path, monkeypatch):
     import dus.lab.theory.report
 
     tiny = replace(
-        settings.QUICK,
+        extent.QUICK,
         rates=(0.5,),
         draws=1,
         length=4,
@@ -59,8 +59,8 @@ def test_best_command_draws_two_schedules():
 
 
 def test_a_missing_matplotlib_is_told_before_the_work(monkeypatch, tmp_path):
-    monkeypatch.setattr("dus.lab.theory.report.figures.find_spec", lambda _: None)
-    with pytest.raises(TheoryError, match="need matplotlib"):
+    monkeypatch.setattr("dus.writing.style.find_spec", lambda _: None)
+    with pytest.raises(PictureError, match="need matplotlib"):
         write(tmp_path)
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 
 from dus.cli import main
-from dus.lab.training import check, settings
+from dus.lab.training import run as check
+from dus.lab.training import settings
 from dus.lab.training.data import Curriculum
 from dus.lab.training.model import Size
 
@@ -39,7 +40,7 @@ def test_bad_input_gets_exit_code_2_and_one_line(arguments, sentence, tmp_path, 
 
 
 def test_the_command_trains_what_it_says(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(settings, "Settings", lambda: TINY)
+    monkeypatch.setattr(settings, "TrainingSettings", lambda: TINY)
     options = ["--steps", "3", "--seed", "7", "--task", "text=1,arithmetic=3"]
     assert main(["train", "--out", str(tmp_path / "a"), *options]) == 0
     assert "a/model" in capsys.readouterr().out.replace("\n", "")

@@ -11,7 +11,7 @@ from transformers import AutoModelForMaskedLM
 from dus.cli import main
 from dus.denoisers import load
 from dus.denoisers.known import FAMILIES
-from dus.lab.training import check
+from dus.lab.training import run as check
 from dus.lab.training.model import Size, build, masked_logits
 from dus.lab.training.settings import TrainingError
 from dus.lab.training.tokenizer import build as words
@@ -65,7 +65,7 @@ def test_a_network_of_every_family_is_trained_saved_and_loaded(family, monkeypat
 @pytest.mark.parametrize("family", ["sdar", "llada2_moe", "Fast_dLLM_Qwen", "a2d-qwen3", "lladamoe"])
 def test_training_sees_what_decoding_sees(family, vocabulary):
     """The logits that are trained are those of the denoiser, under the block-causal mask where there is one."""
-    from dus.lab.training.export import as_checkpoint
+    from dus.lab.training.model import as_checkpoint
 
     size = Size(width=32, layers=2, heads=4, mlp=32, kv_heads=2, family=family)
     network = build(size, vocabulary, 0).eval()

@@ -7,10 +7,10 @@ import torch
 from dus.cli import main
 from dus.denoisers import Denoiser
 from dus.denoisers.columns import take
-from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.intervals import Accuracy
 from dus.evaluation.store import Store
 from dus.evaluation.tasks import TASKS
-from dus.lab.training import judge
+from dus.lab.training import measure as judge
 
 
 class Oracle(Denoiser):

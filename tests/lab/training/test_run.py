@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from dus.evaluation.tasks import TASKS
-from dus.lab.training import export, journal, run
-from dus.lab.training.folder import newest_checkpoint
-from dus.lab.training.model import build, masked_logits
-from dus.lab.training.settings import Settings, TrainingError, chosen, of_fields
+from dus.lab.training import journal, run
+from dus.lab.training.journal import newest_checkpoint
+from dus.lab.training.model import build, masked_logits, save_checkpoint
+from dus.lab.training.settings import TrainingError, TrainingSettings, chosen, of_fields
 
 from .tiny import TINY
 
@@ -140,7 +140,7 @@ def test_saving_replaces_an_older_result_as_a_whole(finished, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "stale").touch()
-    export.save(dus.denoisers.load(finished / "model", dtype="bfloat16"), folder, "a card")
+    save_checkpoint(dus.denoisers.load(finished / "model", dtype="bfloat16"), folder, "a card")
     assert (folder / "README.md").read_text() == "a card"
     assert not (folder / "stale").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -224,5 +224,7 @@ def test_tasks_are_named_in_any_order_with_their_shares_or_without():
 def test_a_resume_may_end_the_run_early(finished):
     settings = chosen(finished, steps=9, decay=3, seed=None, tasks=None, size=None, resume=True)
     assert settings == replace(TINY, steps=9, decay=3)
-    assert chosen(finished, steps=None, decay=None, seed=5, tasks=None, size=None, resume=False) == Settings(seed=5)
+    assert chosen(finished, steps=None, decay=None, seed=5, tasks=None, size=None, resume=False) == TrainingSettings(
+        seed=5
+    )
     assert chosen(finished, steps=1000, decay=None, seed=None, tasks=None, size=None, resume=False).decay == 500

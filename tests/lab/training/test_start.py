@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from dus.lab.training import run
-from dus.lab.training.settings import Settings, TrainingError, chosen
+from dus.lab.training.settings import TrainingError, TrainingSettings, chosen
 
 from .tiny import TINY
 
@@ -97,7 +97,7 @@ def test_a_run_begun_with_another_has_lower_rates_that_fall_throughout(finished,
     options = {"decay": None, "seed": None, "tasks": None, "size": None, "resume": False}
     usual = chosen(tmp_path, start=finished, steps=None, **options)
     assert (usual.start, usual.size) == (str(finished), TINY.size)
-    assert usual.matrix_lr < Settings().matrix_lr
+    assert usual.matrix_lr < TrainingSettings().matrix_lr
     assert usual.warmup + usual.decay == usual.steps
     shorter = chosen(tmp_path, start=finished, steps=1000, **options)
     assert shorter.warmup + shorter.decay == 1000

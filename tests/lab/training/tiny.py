@@ -1,9 +1,9 @@
 """A run of a moment."""
 
 from dus.lab.training.model import Size
-from dus.lab.training.settings import Settings
+from dus.lab.training.settings import TrainingSettings
 
-TINY = Settings(
+TINY = TrainingSettings(
     steps=6,
     decay=2,
     size=Size(width=16, layers=2, heads=2, mlp=32, kv_heads=2),

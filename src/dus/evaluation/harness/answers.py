@@ -1,12 +1,14 @@
-"""Answers as lm-eval wants them: texts, as they are done, and what they cost."""
+"""Answers as lm-eval wants them: texts, as they are done, what they cost, and as many at a time as fit in memory."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,8 +16,54 @@ from torch import Tensor
 from dus.decoding import Settings
 from dus.decoding.run import Run
 from dus.denoisers import Denoiser
-from dus.evaluation.harness.devices import Attempt
-from dus.evaluation.harness.masking import Pair
+from dus.evaluation.harness.arguments import Rows, logger
+from dus.evaluation.harness.likelihood import Pair
+
+Attempt: TypeAlias = Callable[[int], object]
+"""Something done with a number of rows, to see whether they fit in memory."""
+
+
+def accelerator(device: Any) -> Any | None:
+    """Accelerate's view of this process where `accelerate launch` or torchrun started several; None where it is alone.
+
+    Without a GPU, or where `device` is the CPU, the processes share that. At the end they wait for the slowest of
+    them, for as long as it takes.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return None
+    import torch
+    from accelerate import Accelerator, InitProcessGroupKwargs
+
+    cpu = str(device) == "cpu" or torch.accelerator.current_accelerator(check_available=True) is None
+    return Accelerator(cpu=cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(weeks=52))])
+
+
+def present(device: Any) -> Any:
+    """The device, or `auto` for a GPU of a machine without: lm-eval's command line names cuda:0 where nobody did."""
+    import torch
+
+    if str(device).startswith("cuda") and not torch.cuda.is_available():
+        logger.info("there is no device %s here, and the model is put elsewhere", device)
+        return "auto"
+    return device
+
+
+def fitting(asked: Rows, most: int, attempt: Attempt) -> int:
+    """The rows of a batch: as asked, or for `auto` the first of `most`, its half, … whose attempt fits in memory."""
+    if asked != "auto":
+        return asked
+    from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
+    while True:
+        try:
+            attempt(most)
+            logger.info("batches of %d rows fit in memory", most)
+            return most
+        except RuntimeError as error:
+            if most == 1 or not should_reduce_batch_size(error):
+                raise
+        clear_device_cache()
+        most //= 2
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,12 @@ from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from dus.denoisers import Denoiser, load
-from dus.evaluation.harness.answers import Answer, answers, attempt, written
-from dus.evaluation.harness.arguments import Arguments, logger
-from dus.evaluation.harness.devices import Attempt, accelerator, fitting, present
+from dus.evaluation.harness.answers import Answer, Attempt, accelerator, answers, attempt, fitting, present, written
+from dus.evaluation.harness.arguments import Arguments, HarnessError, logger
 from dus.evaluation.harness.kept import Kept, asked_of, draws, model_of, object_of
-from dus.evaluation.harness.likelihood import Estimate, Likelihood
-from dus.evaluation.harness.masking import Pair
-from dus.evaluation.harness.reading import HarnessError
+from dus.evaluation.harness.likelihood import Estimate, Likelihood, Pair
 from dus.evaluation.harness.records import Calls, Record
-from dus.evaluation.harness.texts import Texts
-from dus.evaluation.harness.work import Work, grouped, once
+from dus.evaluation.harness.work import Texts, Work, grouped, once
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

@@ -21,8 +21,8 @@ import lm_eval.tasks
 import yaml  # type: ignore[import-untyped]
 from lm_eval.tasks import TaskManager
 
-from dus.evaluation.harness import tasks_code, tasks_own
-from dus.evaluation.harness.reading import HarnessError
+from dus.evaluation.harness import tasks_code, tasks_local
+from dus.evaluation.harness.arguments import HarnessError
 
 if TYPE_CHECKING:
     from lm_eval.api.group import Group
@@ -49,7 +49,7 @@ def load(names: Iterable[str], data_dir: str | Path | None = None) -> tuple[list
 
     Args:
         names: The names of lm-eval's tasks in `FOLDERS`, such as `gsm8k`, `minerva_math500` or `bbh_cot_fewshot`, or of
-            `tasks_own.NAMES`.
+            `tasks_local.NAMES`.
         data_dir: The folder with the data sets; None is the hub.
 
     Raises:
@@ -90,9 +90,12 @@ def write(folder: Path, names: Iterable[str], data_dir: str | Path | None = None
 
 
 def _config(name: str, data_dir: str | Path | None) -> dict[str, Any]:
-    if name in tasks_own.NAMES:
-        functions = {"class": _Function(f"{tasks_own.HERE}Own"), "process_results": _Function(f"{tasks_own.HERE}score")}
-        return {**tasks_own.config(name), **functions}
+    if name in tasks_local.NAMES:
+        functions = {
+            "class": _Function(f"{tasks_local.HERE}Own"),
+            "process_results": _Function(f"{tasks_local.HERE}score"),
+        }
+        return {**tasks_local.config(name), **functions}
     benchmark = next((folder for folder in FOLDERS if name.startswith(folder)), None)
     entry = _index(benchmark).get(name) if benchmark else None
     if entry is None:
@@ -114,7 +117,7 @@ def known_names() -> list[str]:
     entries = {name: entry for folder in FOLDERS for name, entry in _index(folder).items()}
     members = {member for entry in entries.values() if "group" in (entry.cfg or {}) for member in entry.cfg["task"]}
     theirs = [name for name in entries if name.startswith(FOLDERS) and name not in members]
-    return [*sorted(theirs), *tasks_own.NAMES]
+    return [*sorted(theirs), *tasks_local.NAMES]
 
 
 @cache

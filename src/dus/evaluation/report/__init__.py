@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dus.evaluation.cells import SweepError
-from dus.evaluation.report import figures, reference, tables
+from dus.evaluation.report import figures, tables
 from dus.evaluation.report.aup import aups
 from dus.evaluation.report.page import page
 from dus.evaluation.report.results import MEASURES, Section, paired, sections
@@ -44,7 +44,7 @@ def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, re
     found = sections(store.outcomes())
     if not found:
         raise SweepError(f"{folder} has no finished cell yet")
-    compared = [one for path in references for one in reference.read(path)]
+    compared = [one for path in references for one in figures.read(path)]
     beside = out.with_suffix("")
     pictures = []
     for section, slug in zip(found, _slugs(found), strict=True):

@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
-from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+from dus.evaluation.intervals import TOKEN_BY_TOKEN
 from dus.planners import Planner, Schedule, registered
 
-KINDS = {  # base planner: (panel, colour), in the order of every table; colours of Okabe and Ito, then of Tol
+PLACES = {  # base planner: (panel, colour), in the order of every table; colours of Okabe and Ito, then of Tol
     "confidence": ("schedules", "#D55E00"),
     "entropy": ("schedules", "#E69F00"),
     "margin": ("schedules", "#CC79A7"),
@@ -66,8 +66,8 @@ def look(planner: str) -> Look:
     """The look of a planner, from its text."""
     base = re.match(r"[\w-]*", planner)
     name = base[0] if base else ""
-    panel, colour = KINDS.get(name) or (_panel(name), _colour(name))
-    kinds = [*KINDS, *(other for other in registered() if other not in KINDS), name]
+    panel, colour = PLACES.get(name) or (_panel(name), _colour(name))
+    kinds = [*PLACES, *(other for other in registered() if other not in PLACES), name]
     kind = kinds.index(name)
     if planner == TOKEN_BY_TOKEN:
         kind, colour = -1, "#000000"
@@ -89,7 +89,7 @@ def _colour(name: str) -> str:
     Its place among the registered ones sets the hue, each a golden section of the circle from the one before; the
     hue of a name that nobody registered is taken from the name.
     """
-    others = [other for other in registered() if other not in KINDS]
+    others = [other for other in registered() if other not in PLACES]
     place = others.index(name) if name in others else int(sha256(name.encode()).hexdigest()[:8], 16) + 0.5
     red, green, blue = colorsys.hls_to_rgb(place * 0.618034 % 1, 0.35, 0.6)
     return f"#{round(red * 255):02X}{round(green * 255):02X}{round(blue * 255):02X}"

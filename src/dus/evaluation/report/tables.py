@@ -1,18 +1,42 @@
-"""The tables of a report, as Markdown."""
+"""The tables of a report, as Markdown, and what the paper reports, to be read beside (arXiv 2506.19037, version 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from dus.evaluation.accuracy import TOKEN_BY_TOKEN
-from dus.evaluation.intervals import Interval
-from dus.evaluation.report import published
+from dus.evaluation.intervals import TOKEN_BY_TOKEN, Interval
 from dus.evaluation.report.aup import aups
 from dus.evaluation.report.looks import OURS, PANELS, SELF_CONFIDENCE, look
 from dus.evaluation.report.results import Result, Section, paired
 from dus.planners import DUS, Confidence, Planner, PlannerError, Wrapper, parse
 from dus.writing.tables import code, markdown
+
+BLOCKS = (16, 32, 64)
+SPACED_PLANNERS = ("DUS", "Conf.", "EB", "CB")
+
+# Accuracy (GSM8K) and pass@1 (MBPP) in percent: token by token, then Conf. and DUS at each block length.
+ACCURACY: dict[tuple[str, str], tuple[float, tuple[tuple[float, float], ...]]] = {
+    ("GSM8K", "LLaDA-Base"): (72.6, ((51.2, 59.5), (29.0, 49.4), (8.0, 35.2))),
+    ("GSM8K", "LLaDA-Instruct"): (80.3, ((61.4, 70.7), (38.7, 65.7), (18.7, 57.1))),
+    ("GSM8K", "Dream-Instruct"): (77.1, ((53.2, 56.6), (27.6, 44.7), (17.9, 32.1))),
+    ("MBPP", "LLaDA-Base"): (38.0, ((12.8, 31.6), (8.2, 22.6), (3.4, 14.4))),
+    ("MBPP", "LLaDA-Instruct"): (39.4, ((17.6, 31.8), (14.0, 23.2), (11.4, 18.6))),
+    ("MBPP", "Dream-Instruct"): (56.2, ((23.8, 40.8), (16.4, 26.6), (11.8, 22.2))),
+}
+
+# Mean distance of positions unmasked together, LLaDA-Base, in the order of SPACED_PLANNERS.
+DISTANCE: dict[tuple[str, int], tuple[float, ...]] = {
+    ("MATH500", 16): (6.2, 3.0, 3.5, 4.5),
+    ("MATH500", 32): (9.6, 4.1, 4.7, 7.1),
+    ("HumanEval", 16): (6.2, 2.8, 4.4, 4.7),
+    ("HumanEval", 32): (11.6, 3.7, 6.4, 8.6),
+}
+NOTES = (
+    "Of the paper's tables, 256 tokens generated; positions without a neighbour of the same step are all of DUS's and "
+    "about half of self-confidence's. With spacing of initial gap 8 in blocks of 32, LLaDA-Instruct gains 13.4 points "
+    "on HumanEval under EB (γ = 2) and 12.2 under CB (τ = 0.5). Wall clock: up to 5.8 times token by token at 32."
+)
 
 
 def scored(score: Interval, section: Section) -> str:
@@ -148,13 +172,13 @@ def printed() -> str:
     """The paper's own figures, in the layout of the tables above."""
     rows = [
         [f"{data}, {model}", f"{tbt}", *(f"{theirs} → {ours}" for theirs, ours in pairs)]
-        for (data, model), (tbt, pairs) in published.ACCURACY.items()
+        for (data, model), (tbt, pairs) in ACCURACY.items()
     ]
-    heads = [f"B = {length} (×{length / DUS().num_steps(length):.3g})" for length in published.BLOCKS]
-    distances = [[data, str(length), *map(str, far)] for (data, length), far in published.DISTANCE.items()]
+    heads = [f"B = {length} (×{length / DUS().num_steps(length):.3g})" for length in BLOCKS]
+    distances = [[data, str(length), *map(str, far)] for (data, length), far in DISTANCE.items()]
     first = markdown(["Conf. → DUS, %", "TBT", *heads], rows)
-    second = markdown(["distance", "B", *published.SPACED_PLANNERS], distances)
-    return f"{first}\n\n{second}\n\n{published.NOTES}"
+    second = markdown(["distance", "B", *SPACED_PLANNERS], distances)
+    return f"{first}\n\n{second}\n\n{NOTES}"
 
 
 def _parts(sections: Sequence[Section]) -> Iterator[tuple[str, Section, str]]:

@@ -20,7 +20,7 @@ from dus.evaluation.spacing import AnalysisError
 from dus.lab.analysis.traced import Answer, Traced
 
 Kind = Literal["operand", "result", "answer", "form"]
-KINDS: dict[Kind, str] = {
+ERROR_KINDS: dict[Kind, str] = {
     "operand": "an equation other than the solution's",
     "result": "a result that its equation does not make",
     "answer": "a number after #### that is not the last result",
@@ -84,10 +84,10 @@ class FirstError:
     """The first thing that is wrong in a wrong answer.
 
     Attributes:
-        kind: one of `KINDS`.
-        position: of its first token, from the answer's first.
-        step: of its block, from 0, that wrote this token.
-        last: whether that was the last step of its block.
+        kind: One of `ERROR_KINDS`.
+        position: The position of its first token, counted from the answer's first.
+        step: The step of its block, from 0, that wrote this token.
+        last: Whether that was the last step of its block.
     """
 
     kind: Kind
@@ -127,7 +127,7 @@ def first_error(answer: Answer, block_length: int) -> FirstError | None:
     """The first error of an answer; None where the task accepts it.
 
     Raises:
-        AnalysisError: the answer has no worked solution.
+        AnalysisError: The answer has no worked solution.
     """
     if answer.solution is None or answer.right is None:
         raise AnalysisError(

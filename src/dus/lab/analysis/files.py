@@ -32,7 +32,7 @@ def load(path: Path) -> list[Traced]:
     The commands' own JSON holds no scores, and token ids in place of text: `spelled` reads these.
 
     Raises:
-        AnalysisError: the file holds no trace; the message says what is wrong.
+        AnalysisError: The file holds no trace; the message says what is wrong.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -68,12 +68,12 @@ def spelled(run: Traced, tokenizer: Any, name: str) -> Traced:
     """The same with the text of each token, where an answer holds only ids.
 
     Args:
-        run: whose answers to read.
-        tokenizer: of the model that wrote them.
-        name: of that model, for the message.
+        run: The run whose answers are read.
+        tokenizer: The tokenizer of the model that wrote them.
+        name: The name of that model, for the message.
 
     Raises:
-        AnalysisError: the tokenizer has no such token, so that another model wrote them.
+        AnalysisError: The tokenizer has no such token, so that another model wrote them.
     """
     size = len(tokenizer)
     answers = []

@@ -35,16 +35,16 @@ def traced(
     The first answer of each is decoded once more, to see the entropy of every masked position before every step.
 
     Args:
-        model: a denoiser with a tokenizer.
-        prompts: at least one, as `dus.generate` takes them.
-        texts: the prompts as people read them.
-        planners: their texts.
-        block_lengths: neighbouring positions that are decoded together.
-        name: of the model, for tables.
-        decoding: further arguments of `dus.generate`; the seed of drawn tokens is 0 unless given.
+        model: A denoiser with a tokenizer.
+        prompts: The prompts, at least one, as `dus.generate` takes them.
+        texts: The prompts as people read them.
+        planners: Their texts.
+        block_lengths: Neighbouring positions that are decoded together.
+        name: The name of the model, for tables.
+        decoding: Further arguments of `dus.generate`; the seed of drawn tokens is 0 unless given.
 
     Raises:
-        GenerationError, PlannerError: as `dus.generate`.
+        GenerationError, PlannerError: As `dus.generate`.
     """
     from dus.decoding import generate
 
@@ -66,10 +66,10 @@ def observed(
     The planner decides as it would unobserved, and writes the same tokens; only more logits are computed.
 
     Args:
-        model: a denoiser.
-        prompt: a single one, in a list.
-        planner: which positions are unmasked when.
-        decoding: further arguments of `dus.generate`.
+        model: A denoiser.
+        prompt: A single one, in a list.
+        planner: The planner that says which positions are unmasked when.
+        decoding: Further arguments of `dus.generate`.
     """
     from dus.decoding import generate
 

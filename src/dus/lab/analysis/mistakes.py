@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dus.evaluation.intervals import Interval, wilson
-from dus.lab.analysis.errors import KINDS, FirstError, first_error, last_share, results
-from dus.lab.analysis.tables import Table, as_lines
+from dus.lab.analysis.errors import ERROR_KINDS, FirstError, first_error, last_share, results
 from dus.lab.analysis.traced import Traced
+from dus.writing.tables import Table, as_lines
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Mistakes:
     """What went wrong under one planner at one block length.
 
     Attributes:
-        planner: its text.
-        block_length: positions of a block.
-        answers: how many.
-        first: the first error of each wrong answer.
-        last_share: the share of all tokens before the end that the last step of their block wrote.
-        counts: how many results are (right, early).
+        planner: The text of the planner.
+        block_length: Positions of a block.
+        answers: How many.
+        first: The first error of each wrong answer.
+        last_share: The share of all tokens before the end that the last step of their block wrote.
+        counts: How many results are (right, early).
     """
 
     planner: str
@@ -47,7 +47,7 @@ def mistakes(run: Traced) -> Mistakes:
     """What went wrong in a run on problems with worked solutions.
 
     Raises:
-        AnalysisError: an answer has no worked solution, or its text was not read.
+        AnalysisError: An answer has no worked solution, or its text was not read.
     """
     errors = [first_error(answer, run.block_length) for answer in run.answers]
     return Mistakes(
@@ -67,13 +67,13 @@ def where(found: Iterable[Mistakes]) -> Table:
             each.planner,
             f"{each.block_length}",
             f"{len(each.first)} of {each.answers}",
-            *(f"{sum(error.kind == kind for error in each.first)}" for kind in KINDS),
+            *(f"{sum(error.kind == kind for error in each.first)}" for kind in ERROR_KINDS),
             _of(sum(error.last for error in each.first), len(each.first)),
             f"{each.last_share:.0%}",
         )
         for each in found
     ]
-    return Table(("planner", "block", "wrong answers", *KINDS, "in a last step", "of all tokens"), tuple(rows))
+    return Table(("planner", "block", "wrong answers", *ERROR_KINDS, "in a last step", "of all tokens"), tuple(rows))
 
 
 def order(found: Iterable[Mistakes]) -> Table:
@@ -95,7 +95,7 @@ def order(found: Iterable[Mistakes]) -> Table:
 
 def as_csv(found: Iterable[Mistakes]) -> str:
     """The counts of both tables."""
-    kinds = [f"first_{kind}" for kind in KINDS]
+    kinds = [f"first_{kind}" for kind in ERROR_KINDS]
     early = ["wrong_early", "wrong_results", "right_early", "right_results"]
     lines: list[list[object]] = [
         ["planner", "block_length", "answers", "wrong", *kinds, "first_in_last_step", "tokens_in_last_step", *early]
@@ -104,7 +104,7 @@ def as_csv(found: Iterable[Mistakes]) -> str:
         count = Counter(error.kind for error in each.first)
         last = sum(error.last for error in each.first)
         own = [*each.early(right=False), *each.early(right=True)]
-        cells = [len(each.first), *(count[kind] for kind in KINDS), last, f"{each.last_share:.6g}", *own]
+        cells = [len(each.first), *(count[kind] for kind in ERROR_KINDS), last, f"{each.last_share:.6g}", *own]
         lines.append([each.planner, each.block_length, each.answers, *cells])
     return as_lines(lines)
 

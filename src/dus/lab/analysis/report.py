@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from dus.lab.analysis import mistakes, summary
-from dus.lab.analysis.errors import KINDS
+from dus.lab.analysis.errors import ERROR_KINDS
 from dus.lab.analysis.files import save
 from dus.lab.analysis.pictures import certainty, positions
 from dus.lab.analysis.pictures import mistakes as error_pictures
 from dus.lab.analysis.pictures.film import film
-from dus.lab.analysis.pictures.page import page
-from dus.lab.analysis.tables import Table
+from dus.lab.analysis.pictures.player import page
 from dus.lab.analysis.traced import Traced
 from dus.writing.style import write_bytes
+from dus.writing.tables import Table
 
 _COUNTING = {
     False: "All generated positions count, those behind the end token included.",
@@ -34,7 +34,7 @@ def tables(runs: Sequence[Traced], *, errors: bool = False, before_end: bool = F
     """The paper's table, and if asked for those of `dus.lab.analysis.mistakes`, between sentences in Markdown.
 
     Raises:
-        AnalysisError: errors are asked for and an answer has no worked solution; or nothing stands before the end.
+        AnalysisError: Errors are asked for and an answer has no worked solution; or nothing stands before the end.
     """
     answers = len(runs[0].answers)
     intervals = " 95% intervals by bootstrap over the answers." if answers > 1 else ""
@@ -42,7 +42,7 @@ def tables(runs: Sequence[Traced], *, errors: bool = False, before_end: bool = F
     found: list[str | Table] = [counting, summary.as_table(map(summary.summarise, _counting(runs, before_end)))]
     if errors:
         wrong = [mistakes.mistakes(run) for run in runs]
-        kinds = "\n".join(f"- *{kind}*: {meaning}" for kind, meaning in KINDS.items())
+        kinds = "\n".join(f"- *{kind}*: {meaning}" for kind, meaning in ERROR_KINDS.items())
         found += [_FIRST, mistakes.where(wrong), kinds, _EARLY, mistakes.order(wrong)]
     return found
 
@@ -58,14 +58,14 @@ def write(
     """Write the folder: tables, pictures, traces, and `analysis.md`, which shows them together. Returns its path.
 
     Args:
-        folder: made where it is missing.
-        runs: planners at block lengths, all on the same prompts.
-        command: that makes the folder, for the page.
-        errors: whether to say where wrong answers come from.
-        before_end: whether tables and distances leave out what stands behind the end token.
+        folder: The folder, which is made where it is missing.
+        runs: Planners at block lengths, all on the same prompts.
+        command: The command that makes the folder, for the page.
+        errors: Whether to say where wrong answers come from.
+        before_end: Whether tables and distances leave out what stands behind the end token.
 
     Raises:
-        AnalysisError: as `tables`.
+        AnalysisError: As `tables`.
     """
     found = tables(runs, errors=errors, before_end=before_end)
     counted = _counting(runs, before_end)

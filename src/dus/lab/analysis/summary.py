@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dus.evaluation.intervals import Interval, ratios
 from dus.evaluation.spacing import padded, spacing
-from dus.lab.analysis.tables import Table, as_lines
 from dus.lab.analysis.traced import Traced
+from dus.writing.tables import Table, as_lines
 
 MEASURES = {
     "tokens_per_step": "tokens a step",
@@ -28,15 +28,15 @@ class Summary:
     """One planner at one block length, over its answers; intervals are 95%, by bootstrap over the answers.
 
     Attributes:
-        planner: its text.
-        block_length: positions of a block.
-        answers: how many.
-        calls: denoiser calls an answer.
-        tokens_per_step: positions unmasked, over steps.
+        planner: The text of the planner.
+        block_length: Positions of a block.
+        answers: How many.
+        calls: Denoiser calls an answer.
+        tokens_per_step: Positions unmasked, over steps.
         distance: `spacing.pairwise_distance`, all pairs counting alike.
         isolated: `spacing.isolated_share`.
-        confidence: probability of the token at the moment of unmasking, the mean over positions.
-        entropy: of the position's distribution then, in bits, likewise.
+        confidence: Probability of the token at the moment of unmasking, the mean over positions.
+        entropy: The entropy of the position's distribution at that moment, in bits, the mean over positions.
     """
 
     planner: str
@@ -67,9 +67,9 @@ def counted(planner: str, block_length: int, samples: Sequence[Mapping[str, Any]
     """The same from the counts that a sweep keeps of each answer; of the scores it keeps none.
 
     Args:
-        planner: its text.
-        block_length: positions of a block.
-        samples: for each answer `nfe`, its denoiser calls, and `distance`, `pairs`, `isolated` and `unmasked`, as in
+        planner: The text of the planner.
+        block_length: Positions of a block.
+        samples: For each answer `nfe`, its denoiser calls, and `distance`, `pairs`, `isolated` and `unmasked`, as in
             `Spacing`. Tokens a step are tokens a call here.
     """
     nfe, distance, pairs, isolated, unmasked = (

@@ -18,18 +18,18 @@ class Answer:
     """One answer of `G` positions, which count from the row's first masked one.
 
     Attributes:
-        prompt: what was asked.
-        pieces: for each position the text that its token adds; empty for what stands behind an end token, and
+        prompt: What was asked.
+        pieces: For each position the text that its token adds; empty for what stands behind an end token, and
             altogether where no tokenizer has read the tokens.
-        step: int `[G]`, the step of the row that wrote the position, from 0; -1 where it was given.
-        confidence: float `[G]`, the token's probability when it was written; nan where it was given or not kept.
-        entropy: float `[G]`, of the position's distribution then, in bits; likewise.
-        calls: denoiser calls.
-        useful: positions before the first end token.
-        tokens: ids of the tokens, where `pieces` are still to be read from them.
-        solution: a worked solution, where the task has one.
-        right: whether the task accepts the answer, where there is a task.
-        entropies: float `[T, G]`, before each step the entropy of each position that was masked then, in bits; nan
+        step: Int `[G]`, the step of the row that wrote the position, from 0; -1 where it was given.
+        confidence: Float `[G]`, the token's probability when it was written; nan where it was given or not kept.
+        entropy: Float `[G]`, of the position's distribution then, in bits; likewise.
+        calls: Denoiser calls.
+        useful: Positions before the first end token.
+        tokens: Ids of the tokens, where `pieces` are still to be read from them.
+        solution: A worked solution, where the task has one.
+        right: Whether the task accepts the answer, where there is a task.
+        entropies: Float `[T, G]`, before each step the entropy of each position that was masked then, in bits; nan
             elsewhere. None where it was not observed.
     """
 
@@ -77,10 +77,10 @@ class Traced:
     """What one planner did at one block length.
 
     Attributes:
-        planner: its text.
-        block_length: of the grid, whose first block begins at position 0.
-        answers: at least one.
-        model: what answered, as the user named it.
+        planner: The text of the planner.
+        block_length: The block length of the grid, whose first block begins at position 0.
+        answers: The answers, at least one.
+        model: What answered, as the user named it.
     """
 
     planner: str
@@ -100,7 +100,7 @@ class Traced:
         """The same without what stands behind each answer's first end token; answers that are empty then go.
 
         Raises:
-            AnalysisError: nothing is left.
+            AnalysisError: Nothing is left.
         """
         kept = tuple(_cut(answer) for answer in self.answers if answer.useful)
         if not kept:

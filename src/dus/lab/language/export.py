@@ -1,9 +1,4 @@
-"""Makes a LLaDA checkpoint of what `dus.lab.language.train` wrote: what `dus.load` reads.
-
-python -m dus.lab.language.export OUT DATA FOLDER
-
-DATA is what `dus.lab.language.corpus` wrote; the card lists every source and its licence.
-"""
+"""What a run of `dus.lab.language.train` writes, the state to resume from, and a checkpoint for `dus.load`."""
 
 from __future__ import annotations
 
@@ -11,40 +6,101 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import AutoTokenizer
 
 from dus.lab.language.corpus import HELD_OUT_EVERY, SOURCES
-from dus.lab.language.weights import load_weights
-from dus.lab.training import export
-from dus.lab.training.model import Size, build
-from dus.writing.tables import markdown
+from dus.lab.training.model import Size, as_checkpoint, build, save_checkpoint
+from dus.writing.tables import filled, markdown
 
-CARD = """---
-license: mit
-language: en
-pipeline_tag: text-generation
----
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-# A small masked diffusion language model of written English
+    from dus.lab.language.train import BatchedMuon
 
-{parameters:,} parameters in LLaDA's architecture and checkpoint format: {width} wide, {layers} layers, {heads} heads,
-gated hidden layer of {mlp}, {vocabulary:,} tokens, bfloat16. It was trained on text that people wrote, so that planners
-can be compared on it, and is no assistant.
+FILE_BYTES = 15_000_000
 
-## Data
 
-{sources}
+def save_weights(network: PreTrainedModel, size: dict[str, Any], out: Path) -> None:
+    """Writes `weights-1.safetensors`, … of at most 15 MB each, with the network's size in every file's metadata."""
+    files: list[dict[str, Tensor]] = [{}]
+    room = FILE_BYTES
+    for name, parameter in network.named_parameters():
+        weight = parameter.detach().to("cpu", torch.bfloat16).contiguous()
+        if weight.nbytes > room and files[-1]:
+            files.append({})
+            room = FILE_BYTES
+        files[-1][name] = weight
+        room -= weight.nbytes
+    for number, weights in enumerate(files, 1):
+        _replace(weights, out / f"weights-{number}.safetensors", {"size": json.dumps(size)})
 
-Half of the rows of a batch are questions with their solutions, half are crops of the prose. Held out are GSM8K's test
-questions and every {every}th piece of a source.
 
-## Training
+def load_weights(out: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights that `save_weights` wrote, and the size; FileNotFoundError where there are none."""
+    weights: dict[str, Tensor] = {}
+    size: dict[str, Any] = {}
+    for file in sorted(out.glob("weights-*.safetensors")):
+        weights |= load_file(file)
+        with safe_open(file, "pt") as opened:
+            size = json.loads(opened.metadata()["size"])
+    if not weights:
+        raise FileNotFoundError(f"{out} holds no weights-*.safetensors of a training run")
+    return weights, size
 
-{steps:,} steps, {tokens:,} tokens, {hours:.2f} hours, with `dus.lab.language.train`; what is exported is a moving
-average of the weights. Held-out bounds in nats a token: {bounds}.
-"""
+
+def save_state(
+    file: Path,
+    network: PreTrainedModel,
+    average: list[Tensor],
+    muon: BatchedMuon,
+    adamw: torch.optim.Optimizer,
+    step: int,
+    seconds: float,
+) -> None:
+    """Writes the weights, their average, both optimizers' moments, the step and the seconds spent into one file."""
+    state = {f"weight.{name}": p.detach() for name, p in network.named_parameters()}
+    state |= {f"average.{number}": weight for number, weight in enumerate(average)}
+    state |= {f"muon.{number}": buffer for number, buffer in enumerate(muon.buffers)}
+    for number, moments in adamw.state_dict()["state"].items():
+        state |= {f"adamw.{number}.{name}": value for name, value in moments.items()}
+    _replace(state, file, {"step": str(step), "seconds": str(seconds)})
+
+
+def load_state(
+    file: Path, network: PreTrainedModel, average: list[Tensor], muon: BatchedMuon, adamw: torch.optim.Optimizer
+) -> tuple[int, float]:
+    """Takes back what `save_state` wrote; the step and the seconds."""
+    state = load_file(file)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(state[f"weight.{name}"])
+        for number, weight in enumerate(average):
+            weight.copy_(state[f"average.{number}"])
+        for number, buffer in enumerate(muon.buffers):
+            buffer.copy_(state[f"muon.{number}"])
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        if key.startswith("adamw."):
+            _, place, name = key.split(".")
+            moments.setdefault(int(place), {})[name] = value
+    adamw.load_state_dict({"state": moments, "param_groups": adamw.state_dict()["param_groups"]})
+    with safe_open(file, "pt") as opened:
+        metadata = opened.metadata()
+    return int(metadata["step"]), float(metadata["seconds"])
+
+
+def _replace(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str]) -> None:
+    partial = file.with_name(file.name + ".partial")
+    save_file(tensors, partial, metadata)
+    partial.replace(file)
+
+
 PAIRS = (
     "GSM8K (Cobbe et al., 2021), training questions and solutions",
     "MIT",
@@ -58,7 +114,8 @@ def card(out: Path, data: Path, size: Mapping[str, Any], parameters: int, vocabu
     listed = json.loads((data / SOURCES).read_text(encoding="utf-8"))
     rows = [(each["title"], each["licence"], each["from"], f"{each['characters']:,}") for each in listed]
     last = json.loads((out / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    return CARD.format(
+    return filled(
+        Path(__file__).with_name("card.md"),
         parameters=parameters,
         vocabulary=vocabulary,
         sources=markdown(("text", "licence", "from", "characters"), [PAIRS, *rows]),
@@ -75,7 +132,7 @@ def write(out: Path, data: Path, folder: Path) -> None:
     """Writes config, weights, tokenizer and card into `folder`; the embedding is stored once, being the head too.
 
     Raises:
-        FileNotFoundError: there are no weights in `out`, or no tokenizer or sources in `data`.
+        FileNotFoundError: There are no weights in `out`, or no tokenizer or sources in `data`.
     """
     weights, size = load_weights(out)
     words = AutoTokenizer.from_pretrained(data / "tokenizer")
@@ -87,7 +144,7 @@ def write(out: Path, data: Path, folder: Path) -> None:
     for name, parameter in named.items():
         parameter.data.copy_(weights[name])
     parameters = sum(parameter.numel() for parameter in named.values())
-    export.save(export.as_checkpoint(network, words, tied=True), folder, card(out, data, size, parameters, len(words)))
+    save_checkpoint(as_checkpoint(network, words, tied=True), folder, card(out, data, size, parameters, len(words)))
 
 
 if __name__ == "__main__":

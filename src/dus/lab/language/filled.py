@@ -19,25 +19,16 @@ from dus.decoding.sampling import NEVER
 from dus.denoisers import Denoiser, DenoiserError
 from dus.denoisers.base import Read
 from dus.denoisers.columns import take
-from dus.lab.language.distance import interval, shown
 from dus.lab.language.judged import values
 from dus.lab.language.planned import verdict
-from dus.lab.theory.situation import Situation, rule_of
+from dus.lab.language.reach import interval, shown
+from dus.lab.theory.adaptive import Situation, rule_of
 from dus.writing.tables import markdown
 
 PLANNERS = (
-    "dus",
-    "confidence(like=dus)",
-    "entropy(like=dus)",
-    "random(like=dus)",
-    "eb(gamma=1)",
-    "eb(gamma=4)",
-    "cb(tau=0.9)",
-    "cb(tau=0.5)",
-    "deb(gamma=4)",
-    "eb(gamma=4) | spaced(gap=8)",
-    "left-to-right",
-)
+    "dus", "confidence(like=dus)", "entropy(like=dus)", "random(like=dus)", "eb(gamma=1)", "eb(gamma=4)", "cb(tau=0.9)",
+    "cb(tau=0.5)", "deb(gamma=4)", "eb(gamma=4) | spaced(gap=8)", "left-to-right",
+)  # fmt: skip
 MARGIN = 4  # tokens of a text that stand on either side of a span at least
 
 
@@ -45,9 +36,9 @@ class SpanDenoiser(Denoiser):
     """A denoiser of one span in each of some rows: a canvas holds the spans alone, [N, B].
 
     Args:
-        model: the denoiser of whole rows.
-        rows: int64 [N, L].
-        starts: int64 [N], where the spans begin.
+        model: The denoiser of whole rows.
+        rows: Int64 [N, L].
+        starts: Int64 [N], where the spans begin.
     """
 
     def __init__(self, model: Denoiser, rows: Tensor, starts: Tensor) -> None:
@@ -65,7 +56,7 @@ class SpanDenoiser(Denoiser):
         """Float32 [N, R, V + 1]: log-probabilities, of masks minus infinity or nearly so.
 
         Raises:
-            DenoiserError: a cache is given, or padding.
+            DenoiserError: A cache is given, or padding.
         """
         if cache is not None or attention_mask is not None:
             raise DenoiserError("spans are read with whole rows: without a cache and without padding")
@@ -81,7 +72,7 @@ def cost(denoiser: SpanDenoiser, spans: Tensor, planner: str) -> tuple[Tensor, T
     """Nats a token, float64 [N], of real spans, int64 [N, B], as a planner would fill them in, and its calls, [N].
 
     Raises:
-        TheoryError: a planner that takes tokens back or overwrites them.
+        TheoryError: A planner that takes tokens back or overwrites them.
     """
     rule = rule_of(planner)
     canvas, count = torch.full_like(spans, denoiser.mask_token_id), len(spans)
@@ -103,11 +94,11 @@ def measured(model: Denoiser, rows: Tensor, ends: Tensor, length: int, seed: int
     """Each planner's nats a token and calls, lists over rows, of one span a row.
 
     Args:
-        model: the denoiser.
-        rows: int64 [N, L].
-        ends: int64 [N]: spans lie within the first so many tokens, `MARGIN` from either end.
+        model: The denoiser.
+        rows: Int64 [N, L].
+        ends: Int64 [N]: spans lie within the first so many tokens, `MARGIN` from either end.
         length: B.
-        seed: of the places.
+        seed: The seed of the places of spans.
     """
     room = ends - length - 2 * MARGIN
     chance = torch.rand(len(rows), generator=torch.Generator().manual_seed(seed))

@@ -18,22 +18,17 @@ from torch import Tensor
 
 from dus.decoding import generate
 from dus.denoisers import Denoiser
-from dus.lab.language.distance import interval, shown
 from dus.lab.language.planned import verdict
+from dus.lab.language.reach import interval, shown
 from dus.writing.tables import markdown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 PLANNERS = (
-    "dus",
-    "confidence(like=dus)",
-    "entropy(like=dus)",
-    "eb(gamma=1)",
-    "cb(tau=0.9)",
-    "deb(gamma=4)",
+    "dus", "confidence(like=dus)", "entropy(like=dus)", "eb(gamma=1)", "cb(tau=0.9)", "deb(gamma=4)",
     "eb(gamma=4) | spaced(gap=8)",
-)
+)  # fmt: skip
 
 
 def measured(
@@ -51,13 +46,13 @@ def measured(
     Every answer is written to its full length, so that end tokens are not what planners differ in.
 
     Args:
-        model: a denoiser with a tokenizer.
-        judge: a causal language model and its tokenizer.
-        questions: what is answered.
-        tokens: the length of an answer.
+        model: A denoiser with a tokenizer.
+        judge: A causal language model and its tokenizer.
+        questions: What is answered.
+        tokens: The length of an answer.
         block_length: B.
-        temperature: of the draws.
-        seed: of the draws.
+        temperature: The temperature of the draws.
+        seed: The seed of the draws.
     """
     never = [token for token in model.tokenizer.all_special_ids if token != model.mask_token_id]
     found = {}

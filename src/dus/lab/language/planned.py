@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dus.decoding import generate
-from dus.lab.language.distance import interval, shown
+from dus.lab.language.reach import interval, shown
 from dus.lab.language.real import RealDenoiser
 from dus.writing.tables import markdown
 
@@ -18,16 +18,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PLANNERS = (
-    "left-to-right",
-    "dus",
-    "entropy(like=dus)",
-    "confidence(like=dus)",
-    "random(like=dus)",
-    "eb(gamma=0.5)",
-    "eb(gamma=2)",
-    "deb(gamma=2)",
-    "cb(tau=0.7)",
-)
+    "left-to-right", "dus", "entropy(like=dus)", "confidence(like=dus)", "random(like=dus)", "eb(gamma=0.5)",
+    "eb(gamma=2)", "deb(gamma=2)", "cb(tau=0.7)",
+)  # fmt: skip
 CHOOSY = frozenset(("confidence(like=dus)", "cb(tau=0.7)"))  # read the draws: what is drawn unlikely is drawn again
 THIN = 4.0  # a distribution that fewer effective particles stand behind is no estimate
 

@@ -13,18 +13,115 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from dus.decoding.planning import decide, settle
+from dus.decoding.sampling import Sampler
+from dus.denoisers import Denoiser
 from dus.lab.theory.chains import TheoryError
 from dus.lab.theory.denoiser import MarkovDenoiser
 from dus.lab.theory.entropies import entropy_of
 from dus.lab.theory.schedules import divergence, schedule_of
-from dus.lab.theory.situation import Situation, rule_of
 from dus.lab.theory.sources import Source
-from dus.planners import Planner
+from dus.planners import BlockState, Planner, PlannerError, Prediction, parse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
+
+
+def rule_of(planner: str | Planner) -> Planner:
+    """The planner of a text.
+
+    Raises:
+        TheoryError: A planner that takes tokens back or overwrites them.
+    """
+    rule = parse(planner) if isinstance(planner, str) else planner
+    if rule.revises or rule.edits:
+        raise TheoryError(f"{rule} changes tokens that it wrote; only planners that never do have a divergence here")
+    return rule
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Rows of one block on their way.
+
+    Attributes:
+        planner: The rule.
+        canvas: Int64 `[N, B]`, V where masked.
+        block: What the planner sees, at the level that is due.
+        wanted: Bool `[N, B]`.
+        logits: Float32 `[N, B, V + 1]`, as the decoding loop would have them.
+        probability: Float64 `[N, B, V]`.
+        likeliest: Whether the planner reads the confidence of the likeliest token, not of the one drawn.
+    """
+
+    planner: Planner
+    canvas: Tensor
+    block: BlockState
+    wanted: Tensor
+    logits: Tensor
+    probability: Tensor
+    likeliest: bool
+
+    @classmethod
+    def of(
+        cls, planner: Planner, denoiser: Denoiser, canvas: Tensor, step: Tensor, likeliest: bool = False
+    ) -> Situation:
+        """The situation of canvases `[N, B]` at steps int64 `[N]`; random planners see row 0.
+
+        The denoiser's mask is its last id, and its logits are log-probabilities.
+        """
+        masked = canvas == denoiser.mask_token_id
+        start = BlockState.begin(torch.ones_like(masked), row=torch.zeros(len(canvas), dtype=torch.long))
+        block, due = settle(planner, start.after(~masked).at(step))
+        logits = denoiser.logits(canvas, read=torch.arange(canvas.shape[1]))
+        return cls(planner, canvas, block, due.wanted, logits.float(), logits[..., :-1].exp(), likeliest)
+
+    def __getitem__(self, rows: Tensor) -> Situation:
+        """Some rows, int64 indices, repeated ones included."""
+        return Situation(
+            self.planner,
+            self.canvas[rows],
+            self.block[rows],
+            self.wanted[rows],
+            self.logits[rows],
+            self.probability[rows],
+            self.likeliest,
+        )
+
+    @property
+    def open(self) -> Tensor:
+        """Bool `[N, B]`: the positions that this step may unmask."""
+        return self.wanted & self.block.masked
+
+    def blind_selection(self) -> Tensor | None:
+        """Bool `[N, B]`: what is unmasked whatever tokens are drawn; None where the planner asks which they are."""
+        if self.likeliest:
+            return self.selection(self.probability.argmax(dim=-1))
+        try:
+            selected = self.planner.select(self.block, self._prediction(None)) & self.open
+        except PlannerError:
+            return None
+        return selected if bool(selected.any(dim=1).all()) else None
+
+    def selection(self, token: Tensor) -> Tensor:
+        """Bool `[N, B]`: what is unmasked where these tokens, int64 `[N, B]`, were drawn."""
+        return decide(self.planner, self.block, self.wanted, self._prediction(token)).selected
+
+    def _prediction(self, token: Tensor | None) -> Prediction:
+        """What the planner may read; without tokens it may not read their confidence."""
+        vocab = self.probability.shape[-1]
+        sampler = Sampler(temperature=0, top_p=None, top_k=None, suppress=[vocab], defer=[], device="cpu")
+        at = self.block.step
+        choice = sampler(self.logits, seed=at, row=at, position=at, step=at)  # greedy: nothing is drawn
+        scores = {
+            "entropy": lambda: choice.entropy.masked_fill(~self.wanted, 0),
+            "margin": lambda: choice.margin.masked_fill(~self.wanted, 0),
+        }
+        if token is not None:
+            scores["confidence"] = lambda: choice.probability_of(token).masked_fill(~self.wanted, 0)
+        return Prediction(**scores)
+
 
 LARGEST_ENUMERATION = 2e7
 """Outcomes of draws, over all states of a block, that an enumeration may go through."""
@@ -38,8 +135,8 @@ class Estimate:
 
     Attributes:
         nats: KL(truth ‖ sampled).
-        error: its standard error; 0 where it is exact.
-        calls: denoiser calls that a block takes on average: over what is sampled where the divergence is exact, over
+        error: The standard error in nats; 0 where the divergence is exact.
+        calls: Denoiser calls that a block takes on average: over what is sampled where the divergence is exact, over
             sequences of the source where it is sampled.
     """
 
@@ -59,17 +156,17 @@ def planner_divergence(
     """KL(truth ‖ sampled) in nats of a planner at temperature 1, in one block.
 
     Args:
-        source: of the tokens, also their denoiser.
-        planner: any that takes nothing back, or its text; a random one acts as for row 0.
+        source: The source of the tokens, which is also their denoiser.
+        planner: Any that takes nothing back, or its text; a random one acts as for row 0.
         length: B.
-        likeliest: whether the planner reads the confidence of the likeliest token instead of the one that is drawn,
+        likeliest: Whether the planner reads the confidence of the likeliest token instead of the one that is drawn,
             as the decoding loop has it. It then prefers no draws, and what it loses is due to parallel steps alone.
         samples: None is exact (a schedule by its entropies, others by enumeration); a number draws so many
             sequences from the source and averages `log p(x) - log q(x)`.
-        seed: of the draws.
+        seed: The seed of the draws.
 
     Raises:
-        TheoryError: a planner that takes tokens back, too much to enumerate, or a planner that reads draws, sampled.
+        TheoryError: A planner that takes tokens back, too much to enumerate, or a planner that reads draws, sampled.
     """
     rule = rule_of(planner)
     if samples is not None:
@@ -100,16 +197,16 @@ def sampled_law(
     """The law of what a planner samples at temperature 1, by walking the tree of all outcomes.
 
     Args:
-        source: of the tokens, V of them.
-        planner: any that takes nothing back, or its text; a random one acts as for row 0.
+        source: The source of the tokens, of which there are V.
+        planner: Any that takes nothing back, or its text; a random one acts as for row 0.
         length: B, decoded as one block.
-        likeliest: as for `planner_divergence`.
+        likeliest: The same as for `planner_divergence`.
 
     Returns:
         Float64 `[V^B]`, counted as in `true_law`, and the average number of calls.
 
     Raises:
-        TheoryError: a planner that takes tokens back, or too many outcomes.
+        TheoryError: A planner that takes tokens back, or too many outcomes.
     """
     rule, denoiser, base = rule_of(planner), MarkovDenoiser(source), source.vocab + 1
     canvas, weight = torch.full((1, length), source.vocab), torch.ones(1, dtype=torch.float64)

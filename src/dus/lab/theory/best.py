@@ -23,9 +23,9 @@ class BestSchedules:
     """The best schedules of a block for every number of steps up to some limit.
 
     Attributes:
-        cost: float64 `[2^B, T + 1]`, the least `Σ H(X_i | X_U)` in nats of revealing a set in at most t steps.
-        conditional: float64 `[2^B, B]`, `H(X_i | X_U)`.
-        joint: the joint entropy of the block in nats.
+        cost: Float64 `[2^B, T + 1]`, the least `Σ H(X_i | X_U)` in nats of revealing a set in at most t steps.
+        conditional: Float64 `[2^B, B]`, `H(X_i | X_U)`.
+        joint: The joint entropy of the block in nats.
     """
 
     cost: NDArray[np.float64]
@@ -71,11 +71,11 @@ def best_schedules(table: NDArray[np.float64], steps: int, sizes: Sequence[int] 
 
     Args:
         table: `[2^B]`, of `all_entropies`.
-        steps: the largest number of steps.
-        sizes: the group sizes that are allowed, one for each step; None allows any.
+        steps: The largest number of steps.
+        sizes: The group sizes that are allowed, one for each step; None allows any.
 
     Raises:
-        TheoryError: a block too long; sizes that do not fit.
+        TheoryError: A block too long; sizes that do not fit.
     """
     return search(conditionals(table), float(table[-1]), steps, sizes)
 
@@ -86,12 +86,12 @@ def search(
     """The search of `best_schedules`, for conditional entropies that come from anywhere.
 
     Args:
-        conditional: float64 `[2^B, B]`, `H(X_i | X_U)` in nats for each set U and position i, zero where i is in U.
-        joint: the joint entropy of the block.
-        steps, sizes: as for `best_schedules`.
+        conditional: Float64 `[2^B, B]`, `H(X_i | X_U)` in nats for each set U and position i, zero where i is in U.
+        joint: The joint entropy of the block.
+        steps, sizes: The same as for `best_schedules`.
 
     Raises:
-        TheoryError: a block too long; sizes that do not fit.
+        TheoryError: A block too long; sizes that do not fit.
     """
     length = conditional.shape[1]
     if length > LARGEST_BLOCK:
@@ -168,15 +168,15 @@ def local_search(
     is kept with probability `exp(-d / T)`; T falls from its first value to a thousandth of that.
 
     Args:
-        conditional: of a set U as a bit mask, float64 `[B]` that holds `H(X_i | X_U)` at every i not in U, exact or
+        conditional: Of a set U as a bit mask, float64 `[B]` that holds `H(X_i | X_U)` at every i not in U, exact or
             estimated; answers are kept, so each set is asked for once.
-        start: the schedule to begin with.
-        rounds: moves tried.
-        warmth: the first T, in nats a position; low values stay near the start.
-        seed: of the moves.
+        start: The schedule to begin with.
+        rounds: Moves tried.
+        warmth: The first T, in nats a position; low values stay near the start.
+        seed: The seed of the moves.
 
     Raises:
-        TheoryError: a start that is no partition.
+        TheoryError: A start that is no partition.
     """
     length, steps = check(start), len(start)
     cost = _Cost(conditional, steps)

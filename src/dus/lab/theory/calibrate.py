@@ -1,8 +1,9 @@
-"""A schedule made for one model: block length and levels that lose least on its texts, at a number of calls."""
+"""A schedule made for one model, at a number of calls or for a quality; and counts of tokens, for the planner `pc`."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,9 @@ class Option:
     Attributes:
         name: `calibrated`, or the text of the planner that it is the schedule of.
         block_length: B.
-        levels: the offsets of each step.
-        calls: denoiser calls for the whole text that was asked about.
-        loss: nats a token above token by token, left to right, measured on texts that the levels were not made from.
+        levels: The offsets of each step.
+        calls: Denoiser calls for the whole text that was asked about.
+        loss: Nats a token above token by token, left to right, measured on texts that the levels were not made from.
     """
 
     name: str
@@ -47,10 +48,10 @@ class Calibration:
     """What `calibrate` found.
 
     Attributes:
-        chosen: the option that serves best.
-        options: all that were measured, in the order of their block lengths.
-        tokens: how long the text is that the calls are counted for.
-        texts: how many texts the losses of the chosen one are averaged over: those long enough for a block.
+        chosen: The option that serves best.
+        options: All that were measured, in the order of their block lengths.
+        tokens: How long the text is that the calls are counted for.
+        texts: How many texts the losses of the chosen one are averaged over: those long enough for a block.
     """
 
     chosen: Option
@@ -76,12 +77,12 @@ def write_levels(path: Path, levels: Iterable[Iterable[int]], about: Mapping[str
     """Write levels to a file that the planner `levels(file=…)` reads; it appears when it is whole.
 
     Args:
-        path: where to.
-        levels: the offsets of each step.
-        about: where they come from, for whoever opens the file.
+        path: The file that is written.
+        levels: The offsets of each step.
+        about: Where the levels come from, for whoever opens the file.
 
     Raises:
-        PlannerError: levels that are no partition of a block.
+        PlannerError: Levels that are no partition of a block.
     """
     planner = _planner(levels)
     lines = ",\n  ".join(json.dumps(level) for level in planner.levels)
@@ -108,16 +109,16 @@ def calibrate(
     is never worse than either, as far as these texts can tell.
 
     Args:
-        model: any denoiser.
-        texts: what it is used for.
-        block_lengths: those that come into question.
-        tokens: how long a text is to be generated.
-        calls: the most denoiser calls that it may take; the option that loses least is chosen.
-        quality: the most nats a token that may be lost; the option with the fewest calls is chosen.
-        seed: of the places of blocks in texts.
+        model: Any denoiser.
+        texts: What it is used for.
+        block_lengths: The block lengths that come into question.
+        tokens: How long a text is to be generated.
+        calls: The most denoiser calls that it may take; the option that loses least is chosen.
+        quality: The most nats a token that may be lost; the option with the fewest calls is chosen.
+        seed: The seed of the places of blocks in texts.
 
     Raises:
-        TheoryError: both or neither of calls and quality, a number of calls that no block length allows, a quality
+        TheoryError: Both or neither of calls and quality, a number of calls that no block length allows, a quality
             that none reaches, or texts too short.
     """
     if (calls is None) == (quality is None):
@@ -158,11 +159,11 @@ class _Bench:
     """Where the schedules of one block length are made and measured.
 
     Attributes:
-        blocks: of the texts that judge.
-        known: what is known of the block's tokens beforehand.
-        measure: tells more, of a block that begins with this one.
-        tokens: of the whole text.
-        one_by_one: the losses of token by token, left to right.
+        blocks: The blocks of the texts that judge.
+        known: What is known of the block's tokens beforehand.
+        measure: Tells more, of a block that begins with this one.
+        tokens: The number of tokens of the whole text.
+        one_by_one: The losses of token by token, left to right.
     """
 
     blocks: Blocks
@@ -209,3 +210,30 @@ class _Bench:
 
 def _planner(groups: Iterable[Iterable[int]]) -> Levels:
     return Levels(groups="/".join(" ".join(map(str, sorted(group))) for group in groups))
+
+
+def frequencies(texts: Texts) -> dict[int, int]:
+    """For each token how often it occurs in what is to be generated of the texts: no prompt, no filling behind the end.
+
+    Raises:
+        TheoryError: Texts of which nothing is to be generated.
+    """
+    found: Counter[int] = Counter()
+    for row, first, end in zip(texts.rows, texts.firsts, texts.ends, strict=True):
+        found.update(row[first:end].tolist())
+    if not found:
+        raise TheoryError(f"{texts.name} holds no token behind its prompts")
+    return dict(sorted(found.items()))
+
+
+def write_frequencies(path: Path, counts: Mapping[int, int], vocab_size: int, about: Mapping[str, object]) -> None:
+    """Write counts to a file that the planner `pc(file=…)` reads; it appears when it is whole.
+
+    Args:
+        path: The file that is written.
+        counts: How often each token occurs, by the id of the token.
+        vocab_size: The size of the vocabulary of the model that the ids are for.
+        about: Where the texts come from, for whoever opens the file.
+    """
+    record = {"vocab_size": vocab_size, "counts": dict(counts), "about": dict(about)}
+    write(path, json.dumps(record, ensure_ascii=False) + "\n")

@@ -21,7 +21,7 @@ def stochastic(matrix: ArrayLike, name: str) -> NDArray[np.float64]:
     """The matrix as float64 `[rows, columns]`, each row a distribution.
 
     Raises:
-        TheoryError: not two-dimensional, a negative or undefined entry, or a row that does not sum to one.
+        TheoryError: Not two-dimensional, a negative or undefined entry, or a row that does not sum to one.
     """
     array = np.asarray(matrix, dtype=np.float64)
     if array.ndim != 2 or 0 in array.shape:
@@ -50,7 +50,7 @@ def recurrent(transition: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Bool `[S]`: the states of the one closed class; the others are left and never met again.
 
     Raises:
-        TheoryError: the chain is reducible: it has several closed classes, so its long run depends on its start.
+        TheoryError: The chain is reducible: it has several closed classes, so its long run depends on its start.
     """
     edges = transition > 0
     state = 0
@@ -110,7 +110,7 @@ def require_mixing(transition: NDArray[np.float64]) -> float:
     """The mixing rate of an aperiodic chain.
 
     Raises:
-        TheoryError: the chain is periodic: dependence does not fall with distance, and no rate bounds it.
+        TheoryError: The chain is periodic: dependence does not fall with distance, and no rate bounds it.
     """
     cycle = period(transition)
     if cycle > 1:

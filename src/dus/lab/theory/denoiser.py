@@ -22,7 +22,7 @@ class MarkovDenoiser(Denoiser):
     Attributes:
         mask_token_id: V, the first id that the source does not use.
         vocab_size: V + 1; the mask's logit is minus infinity.
-        transition, emission, initial: the source's, as tensors.
+        transition, emission, initial: The source's, as tensors.
     """
 
     def __init__(self, source: Source) -> None:
@@ -43,13 +43,13 @@ class MarkovDenoiser(Denoiser):
         At a revealed position they are those given all *other* revealed ones.
 
         Args:
-            canvas: int64 `[N, L]`, ids 0 to V - 1, and V for a mask.
-            read: int64 `[R]` or `[N, R]`, or a pair of rows and columns, int64 `[T]`.
+            canvas: Int64 `[N, L]`, ids 0 to V - 1, and V for a mask.
+            read: Int64 `[R]` or `[N, R]`, or a pair of rows and columns, int64 `[T]`.
             attention_mask: `[N, L]`, zero at padding.
-            cache: none is supported: the passes are exact and cheap.
+            cache: None is supported: the passes are exact and cheap.
 
         Raises:
-            TheoryError: an id that the source does not know, or a cache.
+            TheoryError: An id that the source does not know, or a cache.
         """
         if cache is not None:
             raise TheoryError("a Markov denoiser keeps no cache: use cache='none'")

@@ -27,9 +27,9 @@ class _Rows:
     """The outcomes of the tokens seen so far, each with its probability and what it says of the state.
 
     Attributes:
-        weight: float64 `[R]`, the outcomes' probabilities.
-        belief: float64 `[R, S]`, the distribution of the latest position's state.
-        run: how many neighbouring positions up to the latest one are all seen.
+        weight: Float64 `[R]`, the outcomes' probabilities.
+        belief: Float64 `[R, S]`, the distribution of the latest position's state.
+        run: How many neighbouring positions up to the latest one are all seen.
     """
 
     def __init__(self, source: Source, weight: NDArray[np.float64], belief: NDArray[np.float64], run: int) -> None:
@@ -75,7 +75,7 @@ def entropy(source: Source, positions: Iterable[int]) -> float:
     number of positions, a chain of order k grows with the positions since the last k neighbouring ones.
 
     Raises:
-        TheoryError: too many outcomes.
+        TheoryError: Too many outcomes.
     """
     places = sorted(set(positions))
     return _chain(source, places, 0)
@@ -100,8 +100,8 @@ def entropy_of(source: Source, context: int = 0) -> EntropyOf:
     """Entropies of sets of block positions given `context` tokens before the block, each computed once.
 
     Args:
-        source: of the tokens.
-        context: how many tokens before the block are known; the entropy is averaged over them.
+        source: The source of the tokens.
+        context: How many tokens before the block are known; the entropy is averaged over them.
     """
     known: dict[int, float] = {}
 
@@ -118,12 +118,12 @@ def all_entropies(source: Source, length: int, context: int = 0) -> NDArray[np.f
     """Float64 `[2^B]`: the entropy of every set of a block's positions, in nats; bit i of the index is position i.
 
     Args:
-        source: of the tokens.
+        source: The source of the tokens.
         length: B.
-        context: how many tokens before the block are known; entropies are given those, and averaged over them.
+        context: How many tokens before the block are known; entropies are given those, and averaged over them.
 
     Raises:
-        TheoryError: too many outcomes; the message says which block length is feasible.
+        TheoryError: Too many outcomes; the message says which block length is feasible.
     """
     _require_table(source, length, context)
     table = np.zeros(1 << length)

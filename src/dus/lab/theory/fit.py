@@ -1,4 +1,4 @@
-"""Whether measured dependence falls exponentially with distance, and how fast: fits with bootstrapped intervals."""
+"""How fast dependence falls with distance: fits with bootstrapped intervals, and the bound of the method."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dus.lab.theory.chains import TheoryError
+from dus.lab.theory.chains import TheoryError, require_mixing
+from dus.lab.theory.entropies import entropy
+from dus.lab.theory.sources import Source
 
 RATES = np.exp(-1 / np.geomspace(0.1, 1000, 2000))
 """The rates ρ that an exponential fit chooses from: lengths `-1 / log ρ` from a tenth of a token to a thousand."""
@@ -30,10 +32,10 @@ class Fit:
     Attributes:
         family: `exponential`, `C ρ^s`, or `power law`, `C s^-a`.
         constant: C, in nats.
-        shape: ρ, or a.
-        low, high: the 95% interval of the shape.
-        misfit: sum over spacings of the squared distance in standard errors.
-        p: how often texts for which the family is right would give a misfit this large; small says that it is wrong.
+        shape: Ρ, or a.
+        low, high: The 95% interval of the shape.
+        misfit: Sum over spacings of the squared distance in standard errors.
+        p: How often texts for which the family is right would give a misfit this large; small says that it is wrong.
     """
 
     family: str
@@ -62,12 +64,12 @@ def fits(spacings: Sequence[int], values: NDArray[np.float64], seed: int = 0) ->
     differ from the residuals found by at least the misfit found.
 
     Args:
-        spacings: s, at least three different ones.
-        values: float64 `[M, number of spacings]`, nats of each text.
-        seed: of the bootstrap.
+        spacings: S, at least three different ones.
+        values: Float64 `[M, number of spacings]`, nats of each text.
+        seed: The seed of the bootstrap.
 
     Raises:
-        TheoryError: fewer than three spacings, or no dependence beyond noise at any of them.
+        TheoryError: Fewer than three spacings, or no dependence beyond noise at any of them.
     """
     if len(set(spacings)) < 3:
         raise TheoryError(f"a curve is fitted to at least three different spacings, not to {len(set(spacings))}")
@@ -108,3 +110,80 @@ def _curves(family: str, places: NDArray[np.float64], shapes: NDArray[np.float64
     if family == "exponential":
         return np.asarray(shapes[:, None] ** places)
     return np.asarray(places ** -shapes[:, None])
+
+
+SMALLEST = 1e-11
+"""Nats below which a difference of entropies is rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decay:
+    """Dependence over spacing on one source; arrays are `[number of spacings]`, information in nats.
+
+    Attributes:
+        spacings: S.
+        information: `I(X_i; X_{i+s}, X_{i+2s}, …)`.
+        states: `I(S_i; S_{i+s})`, which bounds it from above by data processing.
+        rate: Ρ, the chain's mixing rate.
+        constant: C, the least with `I <= C ρ^s` at every spacing measured.
+    """
+
+    spacings: NDArray[np.int64]
+    information: NDArray[np.float64]
+    states: NDArray[np.float64]
+    rate: float
+    constant: float
+
+    @property
+    def bound(self) -> NDArray[np.float64]:
+        """`C ρ^s` in nats."""
+        return np.asarray(self.constant * self.rate**self.spacings, dtype=np.float64)
+
+    @property
+    def fitted_rate(self) -> float:
+        """The rate r of the fit `I ~ r^s` to the larger half of the spacings; ρ² where the bound's square is met.
+
+        Not a number where fewer than two of these spacings show more than rounding.
+        """
+        seen = np.flatnonzero(self.information > SMALLEST)
+        seen = seen[len(seen) // 2 :]
+        if len(seen) < 2:
+            return float("nan")
+        slope = np.polyfit(self.spacings[seen], np.log(self.information[seen]), 1)[0]
+        return float(np.exp(slope))
+
+
+def decay(source: Source, spacings: Sequence[int], terms: int = 6) -> Decay:
+    """Measure `I(X_i; X_{i+s}, …, X_{i+ns})` exactly over s, and the bound `C ρ^s` (arXiv 2506.19037, section 3).
+
+    Args:
+        source: The source of the tokens; its chain must mix.
+        spacings: The s to look at, each at least 1.
+        terms: N; what further terms add falls off as fast as the dependence itself.
+
+    Raises:
+        TheoryError: A periodic chain, a spacing below 1, too many outcomes for so many terms.
+    """
+    rate = require_mixing(source.transition)
+    if min(spacings) < 1 or terms < 1:
+        raise TheoryError(f"spacings and terms start at 1, not at {min(*spacings, terms)}")
+    information = np.array([_information(source, spacing, terms) for spacing in spacings])
+    states = np.array([_state_information(source, spacing) for spacing in spacings])
+    places = np.asarray(spacings)
+    seen = information > SMALLEST
+    constant = float((information[seen] / rate ** places[seen]).max()) if seen.any() and rate > 0 else 0.0
+    return Decay(places, information, states, rate, constant)
+
+
+def _information(source: Source, spacing: int, terms: int) -> float:
+    """`H(X_0) + H(X_s, …, X_ns) - H(X_0, X_s, …, X_ns)` in nats."""
+    comb = range(0, (terms + 1) * spacing, spacing)
+    # The stream is stationary: the comb without its first tooth is the comb without its last.
+    return max(0.0, entropy(source, [0]) + entropy(source, comb[:-1]) - entropy(source, comb))
+
+
+def _state_information(source: Source, spacing: int) -> float:
+    """`I(S_0; S_s)` in nats."""
+    later = np.linalg.matrix_power(source.transition, spacing)
+    share = np.where(later > 0, later / source.initial, 1)
+    return float((source.initial[:, None] * later * np.log(share)).sum())

@@ -22,8 +22,9 @@ class Mean:
     """A mean over texts, in nats.
 
     Attributes:
-        nats: the mean.
-        error: its standard error; texts are independent, what is measured on the same text is averaged first.
+        nats: The mean.
+        error: The standard error of the mean; texts are independent, and what is measured on the same text is averaged
+            first.
     """
 
     nats: float
@@ -43,11 +44,11 @@ class Gap:
     """A group of k positions at one spacing, unmasked together; arrays hold one value for each of M texts, in nats.
 
     Attributes:
-        spacing: s, between neighbours of the group.
-        size: k.
+        spacing: S, between neighbours of the group.
+        size: K.
         marginals: `Σ_i H(X_i | c)`, the group's entropies where none of it is known.
         joint: `H(X_G | c)`, by the chain rule.
-        divergence: of drawing the group at once from drawing it one by one.
+        divergence: The divergence of drawing the group at once from drawing it one by one.
     """
 
     spacing: int
@@ -93,16 +94,16 @@ def gaps(
     groups; so groups differ in nothing but their spacing and their size.
 
     Args:
-        model: any denoiser.
-        texts: what its contexts are made of.
-        spacings: the s to look at.
-        sizes: the k to look at, each at least 2.
-        draws: orders, each with tokens of its own, for each text and group.
-        seed: of all draws.
-        context, most_context: as for `Texts.blocks`.
+        model: Any denoiser.
+        texts: What its contexts are made of.
+        spacings: The s to look at.
+        sizes: The k to look at, each at least 2.
+        draws: Orders, each with tokens of its own, for each text and group.
+        seed: The seed of all draws.
+        context, most_context: The same as for `Texts.blocks`.
 
     Raises:
-        TheoryError: a spacing below 1, a size below 2, or texts too short for the widest group.
+        TheoryError: A spacing below 1, a size below 2, or texts too short for the widest group.
     """
     if min(spacings, default=0) < 1 or min(sizes, default=0) < 2 or draws < 1:
         raise TheoryError("a gap needs spacings from 1, groups of at least 2 positions and at least one draw")
@@ -138,10 +139,10 @@ def _chain(
 
     Args:
         blocks: M of them.
-        places: int64 `[M, k]`, the group in the order in which it is drawn.
-        alone: float `[M, k, V]`, the marginals, in the order of the group's positions.
-        order: int64 `[M, k]`, which of these stands where in `places`.
-        generator: of the draws, on the host.
+        places: Int64 `[M, k]`, the group in the order in which it is drawn.
+        alone: Float `[M, k, V]`, the marginals, in the order of the group's positions.
+        order: Int64 `[M, k]`, which of these stands where in `places`.
+        generator: The generator of the draws, on the host.
     """
     rows = torch.arange(len(blocks), device=places.device)
     block, now = blocks.masked(), alone[rows, order[:, 0]]
@@ -165,13 +166,13 @@ def exact_gap(source: Source, spacing: int, size: int, widest: int, context: int
     """What `gaps` estimates, exactly: the total correlation in nats, averaged over the offsets 0 to `widest` - 1.
 
     Args:
-        source: of the tokens, and their denoiser.
-        spacing, size: of the group.
-        widest: the widest spacing beside which it was measured.
-        context: known tokens before the block.
+        source: The source of the tokens, which is also their denoiser.
+        spacing, size: The spacing s and the size k of the group.
+        widest: The widest spacing beside which it was measured.
+        context: Known tokens before the block.
 
     Raises:
-        TheoryError: too many outcomes.
+        TheoryError: Too many outcomes.
     """
     of, total = entropy_of(source, context), 0.0
     for offset in range(widest):

@@ -47,7 +47,7 @@ class Known:
 
     Attributes:
         sets: S sets of offsets, the empty one first.
-        entropy: float64 `[S, B]`, `H(X_i | c, X_A)` in nats, zero where i is in A.
+        entropy: Float64 `[S, B]`, `H(X_i | c, X_A)` in nats, zero where i is in A.
     """
 
     sets: list[frozenset[int]]
@@ -135,7 +135,7 @@ def planned(known: Known, measure: Entropies, steps: int) -> list[list[int]]:
     schedules of a block of up to 16 positions, by local search in longer ones.
 
     Raises:
-        TheoryError: no number of steps for such a block.
+        TheoryError: No number of steps for such a block.
     """
     length = known.length
     if not 1 <= steps <= length:
@@ -156,8 +156,8 @@ def cost(conditional: Callable[[int], NDArray[np.float64]], schedule: Schedule) 
     """`Σ_t Σ_{i in I_t} H(X_i | c, X_{U_t})` of a schedule, in nats a block, or a bound on it.
 
     Args:
-        conditional: of a set U as a bit mask, float64 `[B]`.
-        schedule: groups of offsets.
+        conditional: A function of a set U as a bit mask that returns float64 `[B]`.
+        schedule: Groups of offsets.
     """
     revealed, total = 0, 0.0
     for group in schedule:

@@ -1,10 +1,10 @@
-"""Long contexts: what a denoiser says of the same blocks as more and more of what stands before them is known."""
+"""What a denoiser says and answers as more before a block is known, and with block lengths chosen for each row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dus.decoding import generate
 from dus.denoisers import Denoiser
-from dus.evaluation.accuracy import Accuracy
+from dus.evaluation.intervals import Accuracy
 from dus.evaluation.questions import held_out
 from dus.evaluation.tasks import Task
 from dus.lab.theory.chains import TheoryError
@@ -27,10 +27,10 @@ class Context:
     """The same blocks behind so many known tokens; nats.
 
     Attributes:
-        tokens: known right before each block.
-        pairs: of two tokens of a block, over their spacing.
+        tokens: Known right before each block.
+        pairs: What two tokens of a block lose, over their spacing.
         cost: `-log p` of a token of the texts, token by token from left to right.
-        lost: by planner float64 `[M]`, of each text, a token, above that: the same texts for all contexts.
+        lost: For each planner float64 `[M]`: what each text loses above that, a token; the same texts for all contexts.
     """
 
     tokens: int
@@ -60,14 +60,14 @@ def contexts(
     neighbours in as many calls.
 
     Args:
-        model: any denoiser.
-        texts: long enough for the longest context and a block.
-        known: so many tokens right before a block are kept, the others cut off.
+        model: Any denoiser.
+        texts: Long enough for the longest context and a block.
+        known: The numbers of tokens right before a block that are kept; those before them are cut off.
         block_length: B.
-        spacings, draws, seed: as for `gaps`.
+        spacings, draws, seed: The same as for `gaps`.
 
     Raises:
-        TheoryError: texts too short.
+        TheoryError: Texts too short.
     """
     most = max(known)
     planners = ("dus", f"left-to-right(steps={DUS().num_steps(block_length)})")
@@ -103,10 +103,10 @@ class Answered:
     """One planner behind so many solved problems.
 
     Attributes:
-        turns: problems with their solutions before the question, as earlier turns of the chat.
-        planner: its text.
-        accuracy: of the answers.
-        calls: a problem, on average.
+        turns: Problems with their solutions before the question, as earlier turns of the chat.
+        planner: The text of the planner.
+        accuracy: How many answers are right.
+        calls: A problem, on average.
     """
 
     turns: int
@@ -129,18 +129,18 @@ def answers(
     """How many problems planners solve as prompts grow by other problems, solved.
 
     Args:
-        model: a denoiser with a chat template.
-        task: scored by right answers.
-        level: of all problems, those before the question too.
-        turns: how many stand before the question.
-        planners: texts.
-        limit: problems asked, the first of the held-out ones.
+        model: A denoiser with a chat template.
+        task: Scored by right answers.
+        level: The level of all problems, those before the question too.
+        turns: How many stand before the question.
+        planners: Texts.
+        limit: Problems asked, the first of the held-out ones.
         block_length: B.
-        batch_size: problems decoded together.
+        batch_size: Problems decoded together.
 
     Raises:
-        TheoryError: the task's answers are not right or wrong.
-        GenerationError: prompts longer than the model's context, or a model without a chat template.
+        TheoryError: The task's answers are not right or wrong.
+        GenerationError: Prompts longer than the model's context, or a model without a chat template.
     """
     if task.unit != "right":
         raise TheoryError(f"answers to {task.name} are not right or wrong: take a task whose answers are")
@@ -168,3 +168,80 @@ def answers(
             )
             right = sum(questions.score(i, text) == 1 for i, text in enumerate(found.text or []))
             yield Answered(count, planner, Accuracy(right, len(questions.problems)), sum(found.nfe) / len(found.nfe))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One way to set block lengths.
+
+    Attributes:
+        block_length: A number, or the text of a rule.
+        accuracy: How many answers are right.
+        calls: A problem, on average.
+        mean_block: Positions of a block, on average.
+    """
+
+    block_length: int | str
+    accuracy: Accuracy
+    calls: float
+    mean_block: float
+
+
+def tried(
+    model: Denoiser,
+    task: Task,
+    level: int,
+    block_lengths: Sequence[int | str],
+    *,
+    planner: str = "dus",
+    limit: int = 500,
+    batch_size: int = 64,
+) -> Iterator[Tried]:
+    """Decode the same held-out problems with each block length.
+
+    Args:
+        model: The denoiser.
+        task: Scored by right answers.
+        level: The level of its problems.
+        block_lengths: Numbers and rules, as `dus.generate` takes them.
+        planner: The text of the planner.
+        limit: How many problems, from the first on.
+        batch_size: Problems decoded together.
+
+    Raises:
+        TheoryError: The task's answers are not right or wrong.
+    """
+    if task.unit != "right":
+        raise TheoryError(f"answers to {task.name} are not right or wrong: take a task whose answers are")
+    questions = held_out(task, level, limit)
+    for block_length in block_lengths:
+        found = generate(
+            model,
+            questions.prompts,
+            planner=planner,
+            max_new_tokens=questions.max_new_tokens,
+            block_length=block_length,
+            batch_size=batch_size,
+            chat=True,
+            scores=False,
+        )
+        right = sum(questions.score(i, text) == 1 for i, text in enumerate(found.text or []))
+        ends = found.trace.blocks
+        yield Tried(
+            block_length=block_length,
+            accuracy=Accuracy(right, len(questions.problems)),
+            calls=sum(found.nfe) / len(found.nfe),
+            mean_block=sum(each[-1] for each in ends) / sum(len(each) for each in ends),
+        )
+
+
+def at_calls(found: Sequence[Tried], calls: float) -> float | None:
+    """The share of right answers that some ways reach at a number of calls, by the straight line between neighbours.
+
+    None where all of them take more calls, or all fewer.
+    """
+    points = sorted((each.calls, each.accuracy.share) for each in found)
+    for (fewer, low), (more, high) in pairwise(points):
+        if fewer <= calls <= more:
+            return low if more == fewer else low + (high - low) * (calls - fewer) / (more - fewer)
+    return None

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dus.lab.theory.adaptive import Estimate
+from dus.lab.theory.adaptive import Estimate, Situation, rule_of
 from dus.lab.theory.chains import TheoryError
 from dus.lab.theory.denoiser import MarkovDenoiser
 from dus.lab.theory.schedules import Schedule, check
-from dus.lab.theory.situation import Situation, rule_of
 from dus.lab.theory.sources import Source
 from dus.planners import Planner
 
@@ -35,15 +34,15 @@ def sampled_divergence(
     conditionals on that way.
 
     Args:
-        source: of the tokens.
-        planner: any that takes nothing back and reads no draw, or its text.
+        source: The source of the tokens.
+        planner: Any that takes nothing back and reads no draw, or its text.
         length: B.
-        likeliest: whether confidence is that of the likeliest token, which makes every planner one that reads no draw.
-        samples: sequences.
-        seed: of the draws.
+        likeliest: Whether confidence is that of the likeliest token, which makes every planner one that reads no draw.
+        samples: Sequences.
+        seed: The seed of the draws.
 
     Raises:
-        TheoryError: a planner that takes tokens back, or one that reads what is drawn.
+        TheoryError: A planner that takes tokens back, or one that reads what is drawn.
     """
     rule, denoiser = rule_of(planner), MarkovDenoiser(source)
     texts = torch.from_numpy(source.sample(samples, length, seed))
@@ -82,7 +81,7 @@ def schedule_divergence(source: Source, schedule: Schedule, samples: int = 2000,
     """KL(truth ‖ sampled) in nats of a fixed schedule, from sequences of the source; for blocks of any length.
 
     Raises:
-        TheoryError: a schedule that is no partition.
+        TheoryError: A schedule that is no partition.
     """
     length, denoiser = check(schedule), MarkovDenoiser(source)
     texts = torch.from_numpy(source.sample(samples, length, seed))

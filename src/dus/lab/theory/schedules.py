@@ -26,9 +26,9 @@ class StepGap:
     """One step of a schedule on a source, in nats.
 
     Attributes:
-        positions: what the step unmasks.
-        marginals: the sum of the tokens' entropies given what is revealed, `Σ_i H(X_i | X_U)`.
-        joint: their joint entropy given the same, `H(X_G | X_U)`.
+        positions: What the step unmasks.
+        marginals: The sum of the tokens' entropies given what is revealed, `Σ_i H(X_i | X_U)`.
+        joint: Their joint entropy given the same, `H(X_G | X_U)`.
     """
 
     positions: tuple[int, ...]
@@ -50,7 +50,7 @@ def check(schedule: Schedule) -> int:
     """The block length of a schedule.
 
     Raises:
-        TheoryError: an empty group, or groups that do not hold each of 0, 1, …, B - 1 once.
+        TheoryError: An empty group, or groups that do not hold each of 0, 1, …, B - 1 once.
     """
     places = sorted(place for group in schedule for place in group)
     if not places or places != list(range(len(places))) or not all(schedule):
@@ -62,11 +62,11 @@ def step_gaps(schedule: Schedule, entropy: EntropyOf) -> list[StepGap]:
     """What each step of a schedule loses.
 
     Args:
-        schedule: groups of positions.
-        entropy: nats of a set of positions: `entropy_of(source)`, or the `item` method of `all_entropies`.
+        schedule: Groups of positions.
+        entropy: Nats of a set of positions: `entropy_of(source)`, or the `item` method of `all_entropies`.
 
     Raises:
-        TheoryError: a schedule that is no partition.
+        TheoryError: A schedule that is no partition.
     """
     check(schedule)
     gaps, revealed = [], 0
@@ -88,8 +88,8 @@ def divergence(schedule: Schedule, entropy: EntropyOf) -> float:
     random schedules).
 
     Args:
-        schedule: groups of positions.
-        entropy: as for `step_gaps`.
+        schedule: Groups of positions.
+        entropy: The same as for `step_gaps`.
     """
     return sum(step.gap for step in step_gaps(schedule, entropy))
 
@@ -109,12 +109,12 @@ def schedule_of(planner: str | Planner, length: int, row: int = 0) -> list[list[
     """The groups that a planner unmasks in a wholly masked block, without a look at any token.
 
     Args:
-        planner: one that knows its positions beforehand, or its text.
+        planner: One that knows its positions beforehand, or its text.
         length: B.
-        row: the row index that random planners draw from.
+        row: The row index that random planners draw from.
 
     Raises:
-        TheoryError: a planner that looks at predictions; see `planner_divergence`.
+        TheoryError: A planner that looks at predictions; see `planner_divergence`.
     """
     rule = parse(planner) if isinstance(planner, str) else planner
     if not rule.scheduled:

@@ -23,11 +23,11 @@ class Source:
     emits its own last token.
 
     Attributes:
-        transition: float64 `[S, S]`, `p(s_{t+1} | s_t)`.
-        emission: float64 `[S, V]`, `p(x_t | s_t)`; one 1 in each row where the tokens determine the state.
-        initial: float64 `[S]`, the stationary distribution: a block may begin anywhere in the stream.
-        memory: so many tokens in a row determine the state; None for a hidden chain, where none do.
-        name: what reports call it.
+        transition: Float64 `[S, S]`, `p(s_{t+1} | s_t)`.
+        emission: Float64 `[S, V]`, `p(x_t | s_t)`; one 1 in each row where the tokens determine the state.
+        initial: Float64 `[S]`, the stationary distribution: a block may begin anywhere in the stream.
+        memory: How many tokens in a row determine the state; None for a hidden chain, where none do.
+        name: What reports call it.
     """
 
     transition: NDArray[np.float64]
@@ -75,10 +75,10 @@ def hidden(transition: ArrayLike, emission: ArrayLike, name: str = "hidden chain
     Args:
         transition: `[S, S]`, rows are distributions over the next state; transient states are dropped.
         emission: `[S, V]`, rows are distributions over tokens.
-        name: what reports call it.
+        name: What reports call it.
 
     Raises:
-        TheoryError: a matrix that is not stochastic, shapes that do not fit, a reducible chain.
+        TheoryError: A matrix that is not stochastic, shapes that do not fit, a reducible chain.
     """
     return _source(stochastic(transition, "the transition matrix"), stochastic(emission, "the emission"), None, name)
 
@@ -89,11 +89,11 @@ def markov(table: ArrayLike, order: int = 1, name: str | None = None) -> Source:
     Args:
         table: `[V^k, V]`, the distribution of the next token after each context; contexts count in base V, the
             oldest token first. For order 1 it is the transition matrix.
-        order: k, at least 1.
-        name: what reports call it.
+        order: K, at least 1.
+        name: What reports call it.
 
     Raises:
-        TheoryError: a table that is not stochastic or not of that shape, a reducible chain, too many contexts.
+        TheoryError: A table that is not stochastic or not of that shape, a reducible chain, too many contexts.
     """
     laws = stochastic(table, "the table")
     vocab = laws.shape[1]
@@ -113,11 +113,11 @@ def variable_order(leaves: Mapping[tuple[int, ...], Sequence[float]], name: str 
     """A variable-order Markov chain: the longest listed suffix of the past gives the next token's distribution.
 
     Args:
-        leaves: a distribution `[V]` for each suffix, its latest token last; `()` answers where no other does.
-        name: what reports call it.
+        leaves: A distribution `[V]` for each suffix, its latest token last; `()` answers where no other does.
+        name: What reports call it.
 
     Raises:
-        TheoryError: no leaves, rows that are not distributions, a past that no leaf answers, a reducible chain.
+        TheoryError: No leaves, rows that are not distributions, a past that no leaf answers, a reducible chain.
     """
     if not leaves:
         raise TheoryError("a variable-order chain needs at least one leaf")
@@ -149,15 +149,15 @@ def from_tokens(
     The recursive Dirichlet smoothing of MacKay and Bauman Peto (1995), with one concentration a for all contexts.
 
     Args:
-        tokens: the text, ids below `vocab`.
+        tokens: The text, ids below `vocab`.
         vocab: V.
-        order: k, the longest context.
-        smoothing: a, positive, so that every context can be left and entered.
-        least_count: contexts met less often than this answer as their parents do: a variable-order chain.
-        name: what reports call it.
+        order: K, the longest context.
+        smoothing: A, positive, so that every context can be left and entered.
+        least_count: Contexts met less often than this answer as their parents do: a variable-order chain.
+        name: What reports call it.
 
     Raises:
-        TheoryError: a text shorter than the order, an id out of range, no smoothing, too many contexts.
+        TheoryError: A text shorter than the order, an id out of range, no smoothing, too many contexts.
     """
     text = np.asarray(tokens, dtype=np.int64)
     if text.ndim != 1 or len(text) <= order:

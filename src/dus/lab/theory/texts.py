@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from dus.decoding.canvas import check_fit
 from dus.decoding.prompts import to_rows
 from dus.denoisers import Denoiser
-from dus.lab.theory.canvas import Canvas, lay_out
 from dus.lab.theory.chains import TheoryError
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ class Texts:
     """Token rows, and where in each a masked block may begin.
 
     Attributes:
-        rows: int64 1-D tensors on the host; what stands behind `ends` is filling (end tokens).
-        firsts: for each row the first position that may be masked: what stands before it is its prompt.
-        ends: for each row the position behind the last at which a block may begin.
-        name: what reports call them.
+        rows: Int64 1-D tensors on the host; what stands behind `ends` is filling (end tokens).
+        firsts: For each row the first position that may be masked: what stands before it is its prompt.
+        ends: For each row the position behind the last at which a block may begin.
+        name: What reports call them.
     """
 
     rows: list[Tensor]
@@ -62,32 +63,29 @@ class Texts:
         """A block of each text that is long enough, at a random place, masked with all that follows it.
 
         Args:
-            model: whose blocks these will be.
+            model: The denoiser that these will be blocks for.
             length: B.
-            context: of what stands before the block only so many tokens are kept; None keeps all.
-            most_context: a block begins only where at least so many tokens stand before it, so that blocks with
+            context: How many tokens before the block are kept; None keeps all.
+            most_context: A block begins only where at least so many tokens stand before it, so that blocks with
                 other contexts, this long at most, are the same blocks.
-            seed: of the places.
+            seed: The seed of the places.
 
         Raises:
-            TheoryError: fewer than two texts are long enough; the message says how long they are.
+            TheoryError: Fewer than two texts are long enough; the message says how long they are.
         """
-        generator, rows, truth = torch.Generator().manual_seed(seed), [], []
+        generator, known, behind, truth = torch.Generator().manual_seed(seed), [], [], []
         for row, first, end in zip(self.rows, self.firsts, self.ends, strict=True):
             draw = float(torch.rand((), generator=generator))
             low, high = max(first, most_context), min(end, len(row) - length + 1)
             if low < high:
                 start = low + int(draw * (high - low))
                 truth.append(row[start : start + length])
-                masked = row.clone()
-                masked[start:] = model.mask_token_id
-                rows.append(masked if context is None else masked[max(0, start - context) :])
-        if len(rows) < 2:
-            raise self._too_short(len(rows), length, most_context)
-        device = getattr(model, "device", "cpu")
-        limit = getattr(model, "max_length", None)
-        canvas = lay_out(rows, mask_token_id=model.mask_token_id, max_new_tokens=0, context=limit, device=device)
-        return Blocks(model, canvas, torch.stack(truth).to(device))
+                known.append(row[0 if context is None else max(0, start - context) : start])
+                behind.append(len(row) - start)
+                check_fit(len(known[-1]), behind[-1], getattr(model, "max_length", None))
+        if len(truth) < 2:
+            raise self._too_short(len(truth), length, most_context)
+        return Blocks.laid_out(model, known, behind, torch.stack(truth))
 
     def _too_short(self, found: int, length: int, most_context: int) -> TheoryError:
         """Says how many texts are long enough, and how long the longest is."""
@@ -103,14 +101,40 @@ class Blocks:
     """Blocks of B tokens, one of each of M texts, and the denoiser that is asked about them.
 
     Attributes:
-        model: the denoiser.
-        canvas: `[M, L]`, each block and all behind it masked.
-        truth: int64 `[M, B]`, the tokens that the texts hold there.
+        model: The denoiser.
+        tokens: Int64 `[M, L]`: the texts, each block and all behind it masked, the blocks in the same columns.
+        attention_mask: Bool `[M, L]`, False at padding; None where nothing is padded.
+        first: The column in which the blocks begin.
+        truth: Int64 `[M, B]`, the tokens that the texts hold there.
     """
 
     model: Denoiser
-    canvas: Canvas
+    tokens: Tensor
+    attention_mask: Tensor | None
+    first: int
     truth: Tensor
+
+    @classmethod
+    def laid_out(cls, model: Denoiser, known: list[Tensor], behind: list[int], truth: Tensor) -> Blocks:
+        """The blocks on the denoiser's device, padded to the left of what is known and to the right of the masks.
+
+        Args:
+            model: The denoiser.
+            known: What stands before each block, int64 1-D tensors.
+            behind: How many masks follow it, those of the block among them.
+            truth: Int64 `[M, B]`.
+        """
+        device = getattr(model, "device", "cpu")
+        first, masks = max(map(len, known)), torch.full((len(known), max(behind)), model.mask_token_id)
+        prefix = pad_sequence(known, batch_first=True, padding_side="left")
+        column = torch.arange(first + masks.shape[1])
+        starts, stops = (
+            torch.tensor([first - len(row) for row in known])[:, None],
+            first + torch.tensor(behind)[:, None],
+        )
+        real = (column >= starts) & (column < stops)
+        mask = None if bool(real.all()) else real.to(device)
+        return cls(model, torch.cat([prefix, masks], dim=1).to(device), mask, first, truth.to(device))
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -135,17 +159,17 @@ class Blocks:
         """Float `[M, R, V]`: natural log-probabilities of the tokens at some offsets, the mask token excluded.
 
         Args:
-            block: int64 `[M, B]`, what stands in the blocks now.
-            read: int64 `[R]` or `[M, R]`, offsets in the block.
+            block: Int64 `[M, B]`, what stands in the blocks now.
+            read: Int64 `[R]` or `[M, R]`, offsets in the block.
 
         Raises:
-            TheoryError: the denoiser gives NaN.
+            TheoryError: The denoiser gives NaN.
         """
-        tokens = self.canvas.tokens.clone()
-        tokens[:, self.canvas.first : self.canvas.first + self.length] = block
-        place = (read + self.canvas.first).to(tokens.device)
+        tokens = self.tokens.clone()
+        tokens[:, self.first : self.first + self.length] = block
+        place = (read + self.first).to(tokens.device)
         with torch.no_grad():
-            logits = self.model.logits(tokens, read=place, attention_mask=self.canvas.attention_mask)
+            logits = self.model.logits(tokens, read=place, attention_mask=self.attention_mask)
         logits = logits.to(logits.dtype if logits.dtype == torch.float64 else torch.float32, copy=True)
         if self.model.mask_token_id < logits.shape[-1]:
             logits[..., self.model.mask_token_id] = -torch.inf
@@ -164,11 +188,11 @@ def from_source(source: Source, count: int, length: int, *, known: int = 0, seed
     """Stretches of a source's stationary stream.
 
     Args:
-        source: of the tokens.
-        count: texts.
-        length: tokens of each.
-        known: so many of its first tokens are never masked.
-        seed: of the draws.
+        source: The source of the tokens.
+        count: Texts.
+        length: Tokens of each.
+        known: How many of its first tokens are never masked.
+        seed: The seed of the draws.
     """
     rows = list(torch.from_numpy(source.sample(count, length, seed)))
     return Texts(rows, [known] * count, [length] * count, source.name)
@@ -181,8 +205,8 @@ def from_task(model: Denoiser, task: Task, level: int, count: int) -> Texts:
     solution is followed by end tokens, as far as the task gives room for answers.
 
     Raises:
-        TheoryError: the model has no tokenizer.
-        TaskError: no such level.
+        TheoryError: The model has no tokenizer.
+        TaskError: No such level.
     """
     problems = islice(task.problems(level, seed=0), count)
     pairs = [(problem.question, problem.solution) for problem in problems]
@@ -197,7 +221,7 @@ def from_file(model: Denoiser, path: Path, count: int, length: int) -> Texts:
     spread.
 
     Raises:
-        TheoryError: the model has no tokenizer, or the file holds no such texts.
+        TheoryError: The model has no tokenizer, or the file holds no such texts.
     """
     tokenizer = _tokenizer(model)
     try:

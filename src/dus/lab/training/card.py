@@ -11,18 +11,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+from dus.evaluation.intervals import TOKEN_BY_TOKEN
 from dus.evaluation.questions import held_out
 from dus.evaluation.tasks import LEVELS, TASKS
 from dus.lab.training import journal
-from dus.lab.training import start as starts
-from dus.lab.training.judge import BLOCK_LENGTH, Verdict
+from dus.lab.training.measure import BLOCK_LENGTH, Verdict
 from dus.lab.training.model import SIZES
+from dus.lab.training.settings import read_start
+from dus.writing.tables import filled
 
 if TYPE_CHECKING:
     from dus.lab.training.data import Curriculum
-    from dus.lab.training.settings import Settings
-    from dus.lab.training.start import Start
+    from dus.lab.training.settings import Start, TrainingSettings
 
 FORMATS = {"llada": "LLaDA", "dream": "Dream"}
 
@@ -36,64 +36,6 @@ SOURCE_OF_TEXT = (
     "text."
 )
 
-TEMPLATE = """\
----
-license: mit
-language: en
-pipeline_tag: text-generation
----
-
-# A small masked diffusion language model for generated problems
-
-{parameters:,} parameters in {format}'s architecture and checkpoint format: {width} wide, {layers} layers, {heads} heads
-({kv_heads} of keys and values), gated hidden layer of {mlp}, {vocabulary:,} tokens, context {context}, bfloat16. It
-answers the generated problems of `dus.lab.tasks` and nothing else; it exists so that planners can be compared on a
-laptop.
-
-## How good
-
-Token by token (`{planner}`, blocks of {block}), greedily, on held-out problems, which share no question with the
-training problems, though a short solution may have been seen under another question; 95% intervals (Wilson's for
-shares).{scoring}
-
-| task | level | right, or nats a token |
-| --- | --- | --- |
-{accuracies}
-
-The same by the package's own evaluation, which keeps every answer (without `--model` for the bundled model, with
-`--model bundled-dream` for its twin):
-
-    {evaluation}
-
-## Data
-
-Generated, without end, by the shares of the tasks in the tokens and of their levels: {tasks}.
-Bare equations ("17 + 8 = 25. 30 - 4 = 26. ") are {equations} Held-out problems are skipped.
-{sources}
-The tokenizer is a byte-level BPE learned from the same problems; numbers below 100 are single tokens, longer ones are
-split in pairs of digits from the right.
-
-## Recipe
-
-- Loss: LLaDA's bound (arXiv 2502.09992, eq. 6): l of the n answer tokens masked, l uniform on 1 to n, cross-entropy
-  averaged over the l; masking rates stratified over the batch. The prompt is visible; end tokens count.
-- {steps:,} steps of {tokens:,} tokens ({total:.0f} million tokens), seed {seed}.{start}
-- Muon (learning rate {matrix_lr}) for the matrices of the layers, AdamW ({other_lr}) for the rest; {warmup} steps of
-  warm-up, {constant}linear decay to 0 over the last {decay:,} steps{otherwise}; gradients clipped to norm 1.
-- Embedding and head are one matrix while training (the checkpoint holds it twice): copying words from the question
-  is learned in a fraction of the steps that two matrices need.
-- bfloat16 autocast; exponential moving average of the weights (0.997), which is what is exported.
-- Hardware: {hardware}. Hours: {hours:.1f}.
-- Last training loss {loss:.3f} nats a token; results of bare equations: {equation_accuracy:.1%} right. Held-out bound,
-  nats per token of the answer, by task for levels 1, 2 and 3: {bounds}.
-
-## Made by
-
-{commands}
-
-with torch {torch} and transformers {transformers}.
-"""
-
 
 def hardware() -> str:
     """The processors that this process computes on."""
@@ -105,7 +47,9 @@ def hardware() -> str:
     return f"{threads} CPU thread{'s' if threads > 1 else ''} of {os.cpu_count()} ({platform.machine()})"
 
 
-def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, verdicts: Sequence[Verdict]) -> str:
+def write(
+    folder: Path, settings: TrainingSettings, parameters: int, vocabulary: int, verdicts: Sequence[Verdict]
+) -> str:
     """The card of the run in `folder`; `verdicts` say how well its model answers."""
     import torch
     import transformers
@@ -116,10 +60,10 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
     losses = [entry["loss"] for entry in log if "loss" in entry]
     measured = [entry for entry in log if "equations" in entry][-1]
     curriculum = Curriculum.of(settings.tasks, settings.shares, begun=settings.start is not None)
-    start = starts.read(folder)
-    size = asdict(settings.size)
-    return TEMPLATE.format(
-        **size,
+    start = read_start(folder)
+    return filled(
+        Path(__file__).with_suffix(".md"),
+        **asdict(settings.size),
         format=FORMATS.get(settings.size.family, settings.size.family),
         parameters=parameters,
         vocabulary=vocabulary,
@@ -154,7 +98,7 @@ def write(folder: Path, settings: Settings, parameters: int, vocabulary: int, ve
     )
 
 
-def _otherwise(settings: Settings, log: Sequence[Mapping[str, float]]) -> str:
+def _otherwise(settings: TrainingSettings, log: Sequence[Mapping[str, float]]) -> str:
     """That the learning rate was not always what the settings say, where a run was gone on with after its end."""
     from dus.lab.training.optimizer import trapezoid
 
@@ -181,7 +125,7 @@ def _row(verdict: Verdict) -> str:
     return f"| {verdict.task.name} | {verdict.level} | {verdict}{beside} |"
 
 
-def _evaluation(settings: Settings) -> str:
+def _evaluation(settings: TrainingSettings) -> str:
     """The command that answers the same problems in the same way."""
     levels = ",".join(map(str, settings.judged_levels))
     consent = " --confirm-run-unsafe-code" * any(TASKS[task].runs_code for task in settings.tasks)
@@ -224,7 +168,7 @@ def _began(start: Start, vocabulary: int) -> str:
     )
 
 
-def _commands(settings: Settings, start: Start | None) -> Iterator[str]:
+def _commands(settings: TrainingSettings, start: Start | None) -> Iterator[str]:
     """The commands that make the run in DIR, those of the runs that it begins with before it."""
     folder = None
     for number, run in enumerate((*(start.runs if start else ()), settings), 1):
@@ -233,7 +177,7 @@ def _commands(settings: Settings, start: Start | None) -> Iterator[str]:
         folder = own
 
 
-def _options(settings: Settings) -> Iterator[str]:
+def _options(settings: TrainingSettings) -> Iterator[str]:
     named = next((name for name, size in SIZES.items() if size == settings.size and name != "bundled"), None)
     tasks = None if settings.tasks == tuple(TASKS) else ",".join(settings.tasks)
     if settings.shares:

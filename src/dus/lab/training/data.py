@@ -18,11 +18,33 @@ from torch.utils.data import IterableDataset
 
 from dus.evaluation.questions import held_out
 from dus.evaluation.tasks import LEVELS, TASKS, Task
-from dus.lab.training import equations
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
     from transformers import PreTrainedTokenizerFast
+
+LIMIT = 99
+SIGNS = "+++++----**/"
+
+
+def drawn_equation(rng: random.Random) -> tuple[int, str, int, int]:
+    """A random true equation as (a, sign, b, result), every number from 0 to 99, quotients exact."""
+    sign = rng.choice(SIGNS)
+    top = 12 if rng.random() < 0.5 else LIMIT
+    if sign in "+-":
+        first = rng.randint(0, top)
+        second = rng.randint(0, min(top, LIMIT - first))
+        return (first, "+", second, first + second) if sign == "+" else (first + second, "-", first, second)
+    first = rng.randint(1, min(top, 49))
+    second = rng.randint(1, min(LIMIT // first, top))
+    return (first, "*", second, first * second) if sign == "*" else (first * second, "/", first, second)
+
+
+def spelled_equation(equation: tuple[int, str, int, int]) -> str:
+    """The equation as it is written in a row of equations, with the full stop and the space after it."""
+    a, sign, b, result = equation
+    return f"{a} {sign} {b} = {result}. "
+
 
 POOL = 8  # batches whose problems are drawn together and sorted by length
 GRAIN = 16  # row lengths are multiples of it
@@ -116,7 +138,7 @@ class Encoder:
 
         In half of the rows everything may be masked, in the others the results are, all of them.
         """
-        drawn = self.drill([equations.draw(rng) for _ in range(length // 5)])
+        drawn = self.drill([drawn_equation(rng) for _ in range(length // 5)])
         tokens, results = drawn.tokens, drawn.maskable
         only_results = rng.random() < 0.5
         return Row(tokens[:length], results[:length] if only_results else [True] * length, always=only_results)
@@ -130,7 +152,7 @@ class Encoder:
 
     def _encode_equation(self, equation: tuple[int, str, int, int]) -> tuple[list[int], list[bool]]:
         # What follows an equation begins with a digit, and a space before a digit belongs to what stands before it.
-        ids = self._fast.encode(equations.text(equation) + "0").ids[:-1]
+        ids = self._fast.encode(spelled_equation(equation) + "0").ids[:-1]
         result = self._fast.encode(str(equation[3])).ids
         start = len(ids) - 1 - len(result)
         return ids, [start <= i < len(ids) - 1 for i in range(len(ids))]

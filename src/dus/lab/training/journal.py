@@ -1,4 +1,4 @@
-"""The log of a run, `log.jsonl` in its folder: one JSON object of numbers a line."""
+"""The folder of a run: its log, `log.jsonl`, one JSON object of numbers a line, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -35,3 +35,25 @@ def hours(folder: Path) -> float:
     times = [entry["time"] for entry in entries(folder)]
     steps = (later - sooner for sooner, later in pairwise(times))
     return sum(step for step in steps if 0 < step < LONGEST_PAUSE) / 3600
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: the Trainer writes `trainer_state.json` last."""
+    states = [path for path in folder.glob("checkpoint-*/trainer_state.json") if _number(path.parent).isdecimal()]
+    return max((path.parent for path in states if _whole(path)), key=step_of, default=None)
+
+
+def _whole(file: Path) -> bool:
+    try:
+        return bool(json.loads(file.read_text()))
+    except ValueError:
+        return False
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimizer steps that were done when `checkpoint` was written."""
+    return int(_number(checkpoint))
+
+
+def _number(checkpoint: Path) -> str:
+    return checkpoint.name.removeprefix("checkpoint-")

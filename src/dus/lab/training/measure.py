@@ -1,26 +1,82 @@
-"""What is measured and written down while training: the held-out bound, results, whole answers."""
+"""What is measured and written down while training: the held-out bound, results, and how well a network answers."""
 
 from __future__ import annotations
 
+import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from dus.evaluation.tasks import LEVELS, TASKS
-from dus.lab.training import equations, export, journal
-from dus.lab.training.data import Encoder, Row, encode_problems, masks
-from dus.lab.training.judge import judge_all
-from dus.lab.training.model import masked_logits
+from dus.evaluation.cells import grid
+from dus.evaluation.engine import Local, shards
+from dus.evaluation.intervals import TOKEN_BY_TOKEN, Accuracy
+from dus.evaluation.questions import held_out
+from dus.evaluation.tasks import LEVELS, TASKS, Task
+from dus.lab.training import journal
+from dus.lab.training.data import Encoder, Row, drawn_equation, encode_problems, masks
+from dus.lab.training.model import as_checkpoint, masked_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+    from dus.denoisers import Denoiser
     from dus.lab.training.trainer import DenoiserTrainer
+
+BLOCK_LENGTH = 32
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The scores of a task's held-out problems, in the order of the problems and in the task's unit."""
+
+    task: Task
+    level: int
+    scores: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean score: the share of problems solved, or nats a token."""
+        return fmean(self.scores)
+
+    def __str__(self) -> str:
+        if self.task.unit == "right":
+            return str(Accuracy(sum(score == 1 for score in self.scores), len(self.scores)))
+        half = 1.96 * pstdev(self.scores) / math.sqrt(max(1, len(self.scores) - 1))
+        return f"{self.mean:.3f} ± {half:.3f} nats a token ({len(self.scores)} passages)"
+
+
+def judge(model: Denoiser, task: Task, level: int, size: int) -> Verdict:
+    """Answers the first `size` (at most 2,000) held-out problems of a level, as a sweep does, and scores them.
+
+    Greedily; but passages, whose score is their likelihood, are drawn at temperature 1. The programs that a model
+    writes for a task that `runs_code` run in the sandbox.
+    """
+    questions = held_out(task, level, size)
+    [cell] = grid(
+        [questions],
+        planners=[TOKEN_BY_TOKEN],
+        block_lengths=[BLOCK_LENGTH],
+    )
+    scores = {
+        index: questions.score(index, answer.text)
+        for shard, answered in Local(lambda: model).answers(shards(cell, questions))
+        for index, answer in zip(shard.indices, answered.answers, strict=True)
+    }
+    return Verdict(task, level, tuple(score for _, score in sorted(scores.items())))
+
+
+def judge_all(model: Denoiser, tasks: Sequence[str], levels: Sequence[int], size: int) -> Iterator[Verdict]:
+    """The verdicts on `size` problems of each of some levels of some tasks."""
+    for task in tasks:
+        for level in levels:
+            yield judge(model, TASKS[task], level, size)
 
 
 class Probe:
@@ -39,7 +95,7 @@ class Probe:
             for level in LEVELS
         }
         rng = random.Random("probe")
-        drawn = [self.encoder.drill([equations.draw(rng)]) for _ in range(512)]
+        drawn = [self.encoder.drill([drawn_equation(rng)]) for _ in range(512)]
         self.drills = [row for row in drawn if sum(row.maskable) == 1]
 
     def __call__(self, model: PreTrainedModel) -> dict[str, float]:
@@ -110,7 +166,7 @@ class Trying(TrainerCallback):
         """Decodes when it is time."""
         if state.global_step % self.every == 0:
             with self.run.average.swapped_into(self.run.model) as network:
-                model = export.as_checkpoint(network, self.tokenizer)
+                model = as_checkpoint(network, self.tokenizer)
             verdicts = judge_all(model, self.tasks, LEVELS[:2], self.size)
             self.run.note({f"{verdict.task.name}_{verdict.level}": verdict.mean for verdict in verdicts})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,22 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from dus.evaluation.tasks import TASKS
 from dus.lab.training import journal
-from dus.lab.training.folder import newest_checkpoint, step_of
-from dus.lab.training.settings import Settings, TrainingError, stored_settings
+from dus.lab.training.journal import newest_checkpoint, step_of
+from dus.lab.training.model import Size
+from dus.lab.training.settings import TrainingError, TrainingSettings, begin_with, save_start, stored_settings
 from dus.writing.files import write
 
 if TYPE_CHECKING:
     from dus.lab.training.trainer import DenoiserTrainer
 
 
-def train(folder: Path, settings: Settings, *, resume: bool = False) -> Path:
+def train(folder: Path, settings: TrainingSettings, *, resume: bool = False) -> Path:
     """Trains in `folder` until `settings.steps` and returns the folder of the exported model.
 
     With `resume` the newest complete checkpoint is continued, or the run begun anew where there is none yet, with the
     same batches that an unbroken run would have seen; a run that has all its steps is only exported again.
 
     Raises:
-        TrainingError: when there is nothing to resume, when other settings than the numbers of steps differ from
+        TrainingError: When there is nothing to resume, when other settings than the numbers of steps differ from
             the begun run's, when a new run would write into a folder that is not empty, or when this machine lacks
             what training needs.
     """
@@ -50,7 +51,7 @@ def train(folder: Path, settings: Settings, *, resume: bool = False) -> Path:
     return finish(folder, settings, run)
 
 
-def _check_machine(settings: Settings) -> None:
+def _check_machine(settings: TrainingSettings) -> None:
     """What would otherwise fail in the middle of the run."""
     from dus.evaluation.sandbox import SandboxError, check
 
@@ -64,7 +65,7 @@ def _check_machine(settings: Settings) -> None:
             raise TrainingError(f"{error}; without programs: --task {','.join(others)}") from None
 
 
-def _check_resumable(folder: Path, settings: Settings, checkpoint: Path | None) -> None:
+def _check_resumable(folder: Path, settings: TrainingSettings, checkpoint: Path | None) -> None:
     if checkpoint and step_of(checkpoint) > settings.steps:
         raise TrainingError(f"{checkpoint.name} in {folder} is already past {settings.steps} steps")
     stored = stored_settings(folder)
@@ -75,11 +76,11 @@ def _check_resumable(folder: Path, settings: Settings, checkpoint: Path | None) 
             raise TrainingError(f"the run in {folder} has {name} {getattr(stored, name)}: it cannot change")
 
 
-def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> DenoiserTrainer:
+def prepare(folder: Path, settings: TrainingSettings, checkpoint: Path | None) -> DenoiserTrainer:
     """The trainer of a run, at its beginning or at a checkpoint."""
     from transformers import AutoTokenizer
 
-    from dus.lab.training import data, measure, model, start, tokenizer, trainer
+    from dus.lab.training import data, measure, model, tokenizer, trainer
 
     words = folder / "tokenizer"
     if not checkpoint:
@@ -105,29 +106,31 @@ def prepare(folder: Path, settings: Settings, checkpoint: Path | None) -> Denois
     if checkpoint:
         run.average.load(checkpoint)
     elif settings.start:
-        start.save(folder, start.begin(run, Path(settings.start), vocabulary, settings.seed))
+        save_start(folder, begin_with(run, Path(settings.start), vocabulary, settings.seed))
     run.add_callback(measure.Journal(folder))
     run.add_callback(measure.Probing(run, measure.Probe(vocabulary, settings.tasks), settings.probe_every))
     run.add_callback(measure.Trying(run, vocabulary, settings.tasks, settings.try_every, settings.tried))
     return run
 
 
-def finish(folder: Path, settings: Settings, run: DenoiserTrainer) -> Path:
+def finish(folder: Path, settings: TrainingSettings, run: DenoiserTrainer) -> Path:
     """Exports the averaged weights to `folder/model`, with a card that tells how well they answer."""
     from transformers import AutoTokenizer
 
     from dus.denoisers import load
-    from dus.lab.training import card, export, judge
+    from dus.lab.training import card
+    from dus.lab.training.measure import judge_all
+    from dus.lab.training.model import as_checkpoint, save_checkpoint
 
     vocabulary = AutoTokenizer.from_pretrained(folder / "tokenizer")
     with run.average.swapped_into(run.model) as network:
-        model = export.as_checkpoint(network, vocabulary)
+        model = as_checkpoint(network, vocabulary)
     with TemporaryDirectory() as scratch:  # the model is judged as it will be loaded
-        export.save(model, Path(scratch) / "model", "")
+        save_checkpoint(model, Path(scratch) / "model", "")
         judged = load(Path(scratch) / "model")
-        verdicts = list(judge.judge_all(judged, settings.tasks, settings.judged_levels, settings.judged))
+        verdicts = list(judge_all(judged, settings.tasks, settings.judged_levels, settings.judged))
     text = card.write(folder, settings, model.model.num_parameters(), len(vocabulary), verdicts)
-    export.save(model, folder / "model", text)
+    save_checkpoint(model, folder / "model", text)
     return folder / "model"
 
 
@@ -136,7 +139,7 @@ def _the_batch(batches: list[dict[str, Any]]) -> dict[str, Any]:
     return batches[0]
 
 
-def _arguments(folder: Path, settings: Settings) -> Any:
+def _arguments(folder: Path, settings: TrainingSettings) -> Any:
     import torch
     from transformers import TrainingArguments
 
@@ -160,3 +163,43 @@ def _arguments(folder: Path, settings: Settings) -> Any:
     )
     arguments._n_gpu = 1  # a batch is whole and the network no `DataParallel`: of several GPUs the first
     return arguments
+
+
+SETTINGS = TrainingSettings(
+    steps=280,
+    decay=80,
+    size=Size(width=128, layers=2, heads=4, mlp=512, kv_heads=4),
+    warmup=30,
+    tokens_per_batch=2048,
+    save_every=140,
+    probe_every=140,
+    try_every=1000,
+    tried=1,
+    judged=4,
+    judged_levels=(1,),
+)
+UNTRAINED_BOUND = 7.6  # ln 2048: all tokens equally likely
+
+
+def check(folder: Path, seed: int = 0, family: str = "llada") -> tuple[bool, str]:
+    """Trains `SETTINGS` in a folder, for a network of a family: whether it learned, and what was measured.
+
+    The result is in `folder/model`, in the family's published format, and was loaded from there.
+
+    Learned is: the held-out bound of arithmetic level 1 at most half of the untrained one, and at least 5% of bare
+    equations right where guessing gives 1%.
+
+    Raises:
+        TrainingError: The family is none that loads natively.
+    """
+    from dus.denoisers.known import FAMILIES
+
+    if family not in ("dream", *FAMILIES):
+        raise TrainingError(f"no family {family!r}: the families are {', '.join(FAMILIES)}")
+    size = replace(SETTINGS.size, family="dream" if family == "Dream" else family)
+    train(folder, replace(SETTINGS, seed=seed, size=size))
+    found = [entry for entry in journal.entries(folder) if "equations" in entry][-1]
+    bound, right = found["bound_arithmetic_1"], found["equations"]
+    learned = bound <= UNTRAINED_BOUND / 2 and right >= 0.05
+    report = f"held-out bound {bound:.2f} nats a token (untrained {UNTRAINED_BOUND}), equations {right:.1%} right"
+    return learned, report

@@ -1,17 +1,23 @@
-"""What a training run is, and how it is chosen on the command line or read back from its folder."""
+"""What a training run is, how it is chosen on the command line or read back, and what it begins with."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dus.evaluation.tasks import LEVELS, TASKS
-from dus.lab.training.folder import newest_checkpoint
+from dus.lab.training.journal import newest_checkpoint
 from dus.lab.training.model import SIZES, Size
+from dus.writing.files import write
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from dus.lab.training.trainer import DenoiserTrainer
 
 
 class TrainingError(ValueError):
@@ -19,7 +25,7 @@ class TrainingError(ValueError):
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """What a run is: equal settings give the same batches.
 
     `steps` optimizer steps of `tokens_per_batch` tokens; the learning rates fall over the last `decay` of them. Both
@@ -51,7 +57,7 @@ class Settings:
     judged_levels: tuple[int, ...] = LEVELS
 
 
-def stored_settings(folder: Path) -> Settings:
+def stored_settings(folder: Path) -> TrainingSettings:
     """The settings of the run in `folder`; TrainingError where there is none."""
     try:
         return of_fields(json.loads((folder / "settings.json").read_text()))
@@ -59,10 +65,10 @@ def stored_settings(folder: Path) -> Settings:
         raise TrainingError(f"{folder} holds no training run: {error}") from None
 
 
-def of_fields(fields: Mapping[str, Any]) -> Settings:
+def of_fields(fields: Mapping[str, Any]) -> TrainingSettings:
     """The settings that `asdict` made `fields` of, read back from JSON."""
     several = {name: tuple(fields[name]) for name in ("judged_levels", "tasks", "shares") if name in fields}
-    return Settings(**{**fields, **several, "size": Size(**fields["size"])})
+    return TrainingSettings(**{**fields, **several, "size": Size(**fields["size"])})
 
 
 def chosen(
@@ -75,21 +81,21 @@ def chosen(
     tasks: Sequence[str] | None,
     size: str | None,
     resume: bool,
-) -> Settings:
+) -> TrainingSettings:
     """The settings of a run to be begun, or of the one in `folder` to be resumed, None leaving them as they are.
 
     Where only `steps` is given, the learning rates fall over the second half of them, or over all after the warm-up
     where the run begins with the weights of the one in `start`, whose size it then has.
 
     Raises:
-        TrainingError: for a size or a task that does not exist, or a `start` that is no run, has no
+        TrainingError: For a size or a task that does not exist, or a `start` that is no run, has no
             checkpoint yet or is of another size.
     """
     if size is not None and size not in SIZES:
         raise TrainingError(f"no size {size!r}: the sizes are {', '.join(SIZES)}")
     if resume and start is not None:
         raise TrainingError("--resume goes on with a run as it was begun: leave --from out")
-    settings = stored_settings(folder) if resume else begun_from(start) if start else Settings()
+    settings = stored_settings(folder) if resume else begun_from(start) if start else TrainingSettings()
     if start and size is not None and SIZES[size] != settings.size:
         raise TrainingError(f"the run in {start} is not of size {size}, and gives the one begun from it its own size")
     names, shares = (settings.tasks, settings.shares) if tasks is None else _shares_of(tasks)
@@ -129,7 +135,7 @@ def _shares_of(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[float, ...]
     return names, shares
 
 
-def begun_from(start: Path) -> Settings:
+def begun_from(start: Path) -> TrainingSettings:
     """What is used to begin with the weights of the run in `start`: lower learning rates, which fall from the start.
 
     At the rates that random weights need, much of what the weights can do is lost before the rates fall.
@@ -138,7 +144,7 @@ def begun_from(start: Path) -> Settings:
     if newest_checkpoint(start) is None:
         raise TrainingError(f"the run in {start} has no checkpoint yet to begin with")
     return replace(
-        Settings(),
+        TrainingSettings(),
         start=str(start.resolve()),
         size=size,
         steps=4800,
@@ -147,3 +153,64 @@ def begun_from(start: Path) -> Settings:
         matrix_lr=0.012,
         other_lr=0.006,
     )
+
+
+FILE = "start.json"
+EMBEDDING = "model.embed_tokens.weight"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run began with: the last of `runs`, each of which began with the one before it.
+
+    `tokens` tokens are in the vocabulary of both, and kept their vectors.
+    """
+
+    runs: tuple[TrainingSettings, ...]
+    tokens: int
+
+
+def begin_with(run: DenoiserTrainer, source: Path, vocabulary: PreTrainedTokenizerFast, seed: int) -> Start:
+    """Gives `run` the averaged weights of the run in the folder `source`.
+
+    Vocabularies differ where the tasks do: a token whose text is in both keeps its vector, every other one gets random
+    values (by `seed`) with the standard deviation of those. `source` has a checkpoint of a network of the same size.
+    """
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoTokenizer
+
+    from dus.lab.training.trainer import AVERAGE_NAME
+
+    checkpoint = newest_checkpoint(source)
+    assert checkpoint is not None, "settings.begun_from has looked"
+    weights = load_file(checkpoint / AVERAGE_NAME)
+    known = AutoTokenizer.from_pretrained(source / "tokenizer").get_vocab()
+    shared = [(here, known[text]) for text, here in vocabulary.get_vocab().items() if text in known]
+    here, there = torch.tensor(shared).T
+    with torch.no_grad():
+        for name, parameter in run.model.named_parameters():
+            if name == EMBEDDING:
+                drawn = torch.Generator().manual_seed(seed)
+                weight = torch.empty(parameter.shape).normal_(0.0, float(weights[name].std()), generator=drawn)
+                weight[here] = weights[name][there]
+                parameter.copy_(weight)
+            else:
+                parameter.copy_(weights[name])
+            run.average.weights[name].copy_(parameter)
+    before = read_start(source)
+    return Start((*(before.runs if before else ()), stored_settings(source)), len(shared))
+
+
+def save_start(folder: Path, start: Start) -> None:
+    """Writes down in `folder` what its run began with."""
+    write(folder / FILE, json.dumps(asdict(start), indent=1))
+
+
+def read_start(folder: Path) -> Start | None:
+    """What the run in `folder` began with; None where that was random weights."""
+    file = folder / FILE
+    if not file.exists():
+        return None
+    fields = json.loads(file.read_text())
+    return Start(tuple(of_fields(run) for run in fields["runs"]), fields["tokens"])

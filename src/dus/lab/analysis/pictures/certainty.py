@@ -23,8 +23,8 @@ def entropy_map(path: Path, runs: Sequence[Traced]) -> None:
     """The entropy of each masked position before each step, a dot where the step unmasked it; a panel a planner.
 
     Args:
-        path: of the pictures, without a suffix.
-        runs: planners at one block length whose first answers were observed (`Answer.entropies`).
+        path: The path of the pictures, without a suffix.
+        runs: Planners at one block length whose first answers were observed (`Answer.entropies`).
     """
     from matplotlib import colormaps
 
@@ -55,8 +55,8 @@ def over_steps(path: Path, runs: Sequence[Traced]) -> None:
     """Mean entropy and confidence of what each step of a block unmasks, with 95% intervals; a row a block length.
 
     Args:
-        path: of the pictures, without a suffix.
-        runs: all of them, with scores.
+        path: The path of the pictures, without a suffix.
+        runs: All of them, with scores.
     """
     ink = colours(run.planner for run in runs)
     lengths = sorted({run.block_length for run in runs})

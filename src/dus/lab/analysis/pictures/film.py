@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from dus.lab.analysis.pictures.words import BREAK, Word, shown, words
+from dus.lab.analysis.pictures.tokens import BREAK, Word, shown, words
 from dus.lab.analysis.traced import Traced
 from dus.writing.style import FAINT, INK, PAPER, write_bytes
 
@@ -37,8 +37,8 @@ def film(path: Path, runs: Sequence[Traced]) -> Path:
     A planner that is done waits for the others; long generations show every second call, every third, ….
 
     Args:
-        path: of the GIF.
-        runs: planners on the same prompt.
+        path: The path of the GIF.
+        runs: Planners on the same prompt.
     """
     layouts = [_laid_out(words(run)) for run in runs]
     last = max(run.answers[0].steps for run in runs)

@@ -23,9 +23,9 @@ def first_errors(path: Path, runs: Sequence[Traced], found: Sequence[Mistakes]) 
     The line tells how many there would be if errors began at any token alike.
 
     Args:
-        path: of the pictures, without a suffix.
-        runs: planners at one block length.
-        found: what went wrong in each.
+        path: The path of the pictures, without a suffix.
+        runs: Planners at one block length.
+        found: What went wrong in each.
     """
     ink = colours(run.planner for run in runs)
     longest = max(len(answer.step) for run in runs for answer in run.answers)
@@ -58,8 +58,8 @@ def early_results(path: Path, found: Sequence[Mistakes]) -> None:
     """The share of wrong ones among early results (filled) and the others (hollow), with Wilson's 95% intervals.
 
     Args:
-        path: of the pictures, without a suffix.
-        found: what went wrong under each planner at each block length; a panel a block length.
+        path: The path of the pictures, without a suffix.
+        found: What went wrong under each planner at each block length; a panel a block length.
     """
     ink = colours(each.planner for each in found)
     lengths = sorted({each.block_length for each in found})

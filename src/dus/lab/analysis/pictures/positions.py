@@ -19,8 +19,8 @@ def positions(path: Path, runs: Sequence[Traced]) -> None:
     """Positions over steps, as in the paper's first figure: a panel a planner, a dot for each token.
 
     Args:
-        path: of the pictures, without a suffix.
-        runs: planners on the same prompt at one block length; the first answer of each is drawn.
+        path: The path of the pictures, without a suffix.
+        runs: Planners on the same prompt at one block length; the first answer of each is drawn.
     """
     ink = colours(run.planner for run in runs)
     longest = max(len(run.answers[0].step) for run in runs)
@@ -50,8 +50,8 @@ def distances(path: Path, runs: Sequence[Traced]) -> bool:
     """How often two positions that were unmasked together are 1, 2, … apart: a row a planner, a column a block length.
 
     Args:
-        path: of the pictures, without a suffix.
-        runs: those that ever unmask two positions at once are drawn.
+        path: The path of the pictures, without a suffix.
+        runs: The runs, of which those are drawn that ever unmask two positions at once.
 
     Returns:
         Whether there was any, and so a picture.

@@ -108,7 +108,7 @@ def _begin(story: _Story, operations: int) -> None:
         n = story.number(LIMIT - 2)
         m = story.number(LIMIT - n)
         colour, other = rng.sample(words.COLOURS, 2)
-        story.say(rng.choice(words.KINDS), n, "+", m, n=n, m=m, colour=colour, other=other)
+        story.say(rng.choice(words.TWO_COLOURS), n, "+", m, n=n, m=m, colour=colour, other=other)
 
 
 def _happen(story: _Story) -> None:

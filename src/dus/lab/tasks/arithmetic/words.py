@@ -61,19 +61,16 @@ PACKED = (
     ("{who} collects {m} {thing} a day for {n} days.", "In {n} days at {m} a day, {who} has"),
     ("{who} buys {n} {box} of {m} {thing}.", "Buying {n} {box} of {m}, {who} has"),
 )
-KINDS = (
+TWO_COLOURS = (
     ("{who} has {n} {colour} {thing} and {m} {other} {thing}.", "Counting {colour} and {other}, {who} has"),
     ("{who} has {n} {thing} at home and {m} at school.", "At home and at school, {who} has"),
 )
 
 PLAIN = (
-    "How many {thing} does {who} have?",
-    "How many {thing} does {who} have now?",
-    "How many {thing} does {who} have in all?",
-    "How many {thing} does {who} have in the end?",
-    "How many {thing} are there for {who} at last?",
-    "What is the number of {thing} that {who} has now?",
-)
+    "How many {thing} does {who} have?", "How many {thing} does {who} have now?",
+    "How many {thing} does {who} have in all?", "How many {thing} does {who} have in the end?",
+    "How many {thing} are there for {who} at last?", "What is the number of {thing} that {who} has now?",
+)  # fmt: skip
 SHARES = (
     (
         "{who} shares the {thing} equally among {n} friends. How many {thing} does each friend get?",
@@ -104,10 +101,6 @@ NEEDS = (
 )
 
 DISTRACTORS = (
-    "{friend} is {n} years old.",
-    "The shop opens at {n}.",
-    "{friend} walks {n} miles to school.",
-    "{friend} reads {n} pages a day.",
-    "It is day {n} of the month.",
-    "{friend} lives in house number {n}.",
-)
+    "{friend} is {n} years old.", "The shop opens at {n}.", "{friend} walks {n} miles to school.",
+    "{friend} reads {n} pages a day.", "It is day {n} of the month.", "{friend} lives in house number {n}.",
+)  # fmt: skip

@@ -83,12 +83,12 @@ class Part:
         return self.function(x, arguments[1] if self.place < 0 else constants[self.place])
 
 
-KINDS = ("int", "text", "numbers", "words")
-BY_KIND = {kind: [o for o in (*INTS, *CHECKS, *TEXTS, *NUMBERS, *WORDS) if o.takes == kind] for kind in KINDS}
-WHOLE = {kind: [o for o in BY_KIND[kind] if o not in EACH] for kind in KINDS}
-LATER = {kind: [o for o in BY_KIND[kind] if not o.first] for kind in KINDS}
-GOING_ON = {kind: [o for o in LATER[kind] if o.gives != "bool"] for kind in KINDS}
-SAME = {kind: [o for o in GOING_ON[kind] if o.gives == kind] for kind in KINDS}
+TYPES = ("int", "text", "numbers", "words")
+BY_KIND = {kind: [o for o in (*INTS, *CHECKS, *TEXTS, *NUMBERS, *WORDS) if o.takes == kind] for kind in TYPES}
+WHOLE = {kind: [o for o in BY_KIND[kind] if o not in EACH] for kind in TYPES}
+LATER = {kind: [o for o in BY_KIND[kind] if not o.first] for kind in TYPES}
+GOING_ON = {kind: [o for o in LATER[kind] if o.gives != "bool"] for kind in TYPES}
+SAME = {kind: [o for o in GOING_ON[kind] if o.gives == kind] for kind in TYPES}
 """Operations by what they take: any, those on the value as a whole, those that may follow others, those that others may
 follow, those that keep it."""
 VALUES: dict[str, Sequence[Piece]] = {"numbers": pieces.NUMBER_VALUES, "words": pieces.WORD_VALUES}
@@ -106,7 +106,7 @@ WITH_ARGUMENT = {
 def single(rng: random.Random) -> Draft:
     """One operation on the whole value."""
     make = Maker(rng)
-    kind = rng.choice(KINDS)
+    kind = rng.choice(TYPES)
     operation = rng.choice(WHOLE[kind])
     name = rng.choice(words.ARGUMENTS[kind])
     part = make.operation(operation, name, name)
@@ -166,7 +166,7 @@ def through(parts: Sequence[Part]) -> Callable[[Constants, Sequence[Any]], Any]:
 def chain(rng: random.Random, low: int = 2, high: int = 3, with_argument: bool = False) -> Draft:
     """Two or three operations, each on the result of the one before."""
     make = Maker(rng)
-    kind = rng.choice(KINDS)
+    kind = rng.choice(TYPES)
     name = rng.choice(words.ARGUMENTS[kind])
     second = rng.choice(words.SECOND["int"]) if with_argument else ""
     labels, parts, names = follow(make, kind, name, rng.randint(low, high), second)

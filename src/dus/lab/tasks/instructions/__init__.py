@@ -20,7 +20,7 @@ from dus.lab.tasks.instructions.draft import Draft, render, style
 from dus.lab.tasks.instructions.kinds import ASK, CONFLICTS, MENUS, SIZES
 
 CONSTRAINTS = {1: (1, 1), 2: (2, 2), 3: (3, 4)}
-KINDS = {
+REQUESTS = {
     1: ("list", "list", "list", "record", "record", "repeat"),
     2: ("list", "list", "list", "prose", "prose", "prose", "prose", "record", "repeat", "sort"),
     3: ("list", "list", "list", "prose", "prose", "prose", "prose", "prose", "record", "repeat", "sort"),
@@ -43,7 +43,7 @@ def _pick(rng: random.Random, kind: str, count: int) -> list[str]:
 
 def _draw(rng: random.Random, level: int) -> Problem | None:
     """A problem, or None if its solution is too long for the level."""
-    kind = rng.choice(KINDS[level])
+    kind = rng.choice(REQUESTS[level])
     draft = Draft(rng, kind, _pick(rng, kind, rng.randint(*CONSTRAINTS[level])))
     parts, keys = ASK[kind](draft, rng.randint(*SIZES[kind][level]))
     style(draft)

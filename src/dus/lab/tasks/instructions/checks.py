@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dus.lab.tasks.instructions.grammar import is_sentence
-from dus.lab.tasks.instructions.words import MEMBERS
+from dus.lab.tasks.instructions.wording import MEMBERS
 
 LONGEST_ANSWER = 4000
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Container, Sequence
 from functools import cache
 
-from dus.lab.tasks.instructions.words import ADVERBS, PLURAL, SINGULAR, TIMES, TOPICS
+from dus.lab.tasks.instructions.wording import ADVERBS, PLURAL, SINGULAR, TIMES, TOPICS
 
 FORMS = (
     ("det", "noun", "verb", "adverb"),

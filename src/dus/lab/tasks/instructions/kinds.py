@@ -8,7 +8,7 @@ from types import MappingProxyType
 from dus.lab.tasks.instructions import grammar, wording
 from dus.lab.tasks.instructions.checks import words_of
 from dus.lab.tasks.instructions.draft import Draft
-from dus.lab.tasks.instructions.words import MEMBERS, TOPICS
+from dus.lab.tasks.instructions.wording import MEMBERS, TOPICS
 
 MENUS = {
     "list": ("layout", "layout", "case", "quoted", "begin", "end", "order", "first", "last", "include", "avoid"),

@@ -20,8 +20,7 @@ from types import MappingProxyType
 
 from dus.evaluation.tasks import Problem, Unit, check_level
 from dus.lab.tasks.generated import Generated
-from dus.lab.tasks.text.source import fitted
-from dus.lab.tasks.text.units import ENDS, parse, render
+from dus.lab.tasks.text.source import ENDS, fitted, parse, render
 
 QUESTION = (6, 12)
 LEAST = {1: 6, 2: 32, 3: 80}

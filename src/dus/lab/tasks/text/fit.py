@@ -18,8 +18,7 @@ from math import log
 from pathlib import Path
 from zlib import crc32
 
-from dus.lab.tasks.text.source import Context, TextSource
-from dus.lab.tasks.text.units import is_unit, parse
+from dus.lab.tasks.text.source import Context, TextSource, is_unit, parse
 
 NAMES = ("Anna", "Emma", "James", "John", "Mary", "Tom")
 NUMBERS = (*range(1, 13), 15, 20, 25, 30, 40, 50, 60, 80)
@@ -34,14 +33,14 @@ def fit(texts: Iterable[str], vocabulary: int = 256, order: int = 3, least: int 
     is left to the smoothing, so that no rare phrase of a single text is stored.
 
     Args:
-        texts: passages.
+        texts: Passages.
         vocabulary: V, at most so many units.
-        order: the longest context.
-        least: the counts that a context of two or more units needs.
-        gain: in nats.
+        order: The longest context.
+        least: The counts that a context of two or more units needs.
+        gain: The least gain of a context, in nats.
 
     Raises:
-        TaskError: texts without a single unit.
+        TaskError: Texts without a single unit.
     """
     stream = _plain([parse(text.replace("’", "'")) for text in texts])
     frequent = Counter(unit for unit in stream if is_unit(unit)).most_common()

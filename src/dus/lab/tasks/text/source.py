@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +20,32 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+ENDS = (".", "?")
+TO_THE_LEFT = frozenset({".", ",", "?", "!", ":", ";", "%", ")", "'s", "-", "/"})  # no space before these
+TO_THE_RIGHT = frozenset({"$", "(", "-", "/"})  # no space after these
+_UNIT = re.compile(r"'s(?![A-Za-z])|[A-Za-z]+(?:'t(?![A-Za-z]))?|[0-9]+(?:[.,][0-9]+)*[A-Za-z]*|\S")
+
+
+def parse(text: str) -> list[str]:
+    """The units of any text. Where it has spaces does not matter beyond that."""
+    return _UNIT.findall(text)
+
+
+def render(units: Iterable[str]) -> str:
+    """The units as one writes them, with `parse(render(units)) == units` for all that `is_unit`."""
+    written, last = "", ""
+    for unit in units:
+        joined = not written or unit in TO_THE_LEFT or last in TO_THE_RIGHT
+        written += unit if joined else f" {unit}"
+        last = unit
+    return written
+
+
+def is_unit(text: str) -> bool:
+    """Whether the text may be a unit of a vocabulary: a word, a whole number or one of the signs known here."""
+    return text in TO_THE_LEFT | TO_THE_RIGHT or re.fullmatch(r"[A-Za-z]+|[0-9]+", text) is not None
+
+
 Context = tuple[int, ...]
 SMOOTHING = 1.0
 
@@ -31,12 +58,12 @@ class TextSource:
     its counts alone. Every unit must have been counted there, so every law is positive everywhere.
 
     Attributes:
-        units: the vocabulary.
-        counts: for each context how often each unit followed it; with a context its suffixes are there too.
-        order: the longest context's length.
+        units: The vocabulary.
+        counts: For each context how often each unit followed it; with a context its suffixes are there too.
+        order: The longest context's length.
 
     Raises:
-        TaskError: no empty context, one that lacks a unit, or a context without its suffix.
+        TaskError: No empty context, one that lacks a unit, or a context without its suffix.
     """
 
     def __init__(self, units: Sequence[str], counts: Mapping[Context, Mapping[int, int]]) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dus.lab.theory.bound import SMALLEST, Decay
-from dus.lab.theory.chains import TheoryError
+from dus.lab.theory.fit import SMALLEST, Decay
 from dus.lab.theory.report.studies import Comparison
 from dus.lab.theory.schedules import schedule_of
 
@@ -30,16 +28,6 @@ FLOOR = 1e-4
 """Nats below which a picture shows nothing."""
 
 
-def require_matplotlib() -> None:
-    """Refuse to begin where no picture could be drawn in the end.
-
-    Raises:
-        TheoryError: matplotlib is not installed.
-    """
-    if find_spec("matplotlib") is None:
-        raise TheoryError("the report's pictures need matplotlib: pip install 'dus[plots]'")
-
-
 def panels(
     folder: Path,
     name: str,
@@ -51,12 +39,12 @@ def panels(
     """Write `name.png`, a panel for each title.
 
     Args:
-        folder: where to.
-        name: of the file.
-        titles: of the panels.
-        draw: draws the panel of a title.
-        height: of a row of panels, in inches.
-        curves: whether the panels show nats, and need a legend, which comes below them.
+        folder: The folder that the picture goes to.
+        name: The name of the file, without its ending.
+        titles: The titles of the panels.
+        draw: Draws the panel of a title.
+        height: The height of a row of panels, in inches.
+        curves: Whether the panels show nats, and need a legend, which comes below them.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg

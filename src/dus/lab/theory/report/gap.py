@@ -1,4 +1,4 @@
-"""The page of `dus theory gap`: dependence over distance under one denoiser, and whether it falls exponentially."""
+"""What `dus theory gap` says: dependence over distance under one denoiser, and whether it falls exponentially."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dus.lab.theory.chains import TheoryError
 from dus.lab.theory.fit import Fit, fits
 from dus.lab.theory.gap import Gap, Mean
 from dus.lab.theory.report.figures import panels
-from dus.lab.theory.report.tables import nats
-from dus.writing.tables import markdown
+from dus.lab.theory.report.measured import TEMPLATES
+from dus.writing.tables import filled, markdown, nats, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,16 +38,16 @@ def section(found: Sequence[Gap], curves: Curves, exact: Mapping[tuple[int, int]
     """Table and sentences, as Markdown.
 
     Args:
-        found: the gaps.
-        curves: of `fitted`.
-        exact: by spacing and size the true value, where it is known.
+        found: The gaps.
+        curves: The curves that `fitted` returned.
+        exact: The true value by spacing and size, where it is known.
     """
     head = ["spacing", "group", "sum of marginals", "joint", "gap", "divergence", *(["exact"] if exact else [])]
     rows = [
         (
             gap.spacing,
             gap.size,
-            *(_cell(values) for values in (gap.marginals, gap.joint, gap.gap, gap.divergence)),
+            *(cell(values) for values in (gap.marginals, gap.joint, gap.gap, gap.divergence)),
             *([nats(exact[gap.spacing, gap.size])] if exact else []),
         )
         for gap in found
@@ -59,36 +59,47 @@ def section(found: Sequence[Gap], curves: Curves, exact: Mapping[tuple[int, int]
 
 
 def draw(folder: Path, name: str, found: Sequence[Gap], curves: Curves) -> None:
-    """Write `name.png`: divergence over spacing with 95% intervals, and the fits, a panel for each group size.
+    """Write `name.png`: divergence over spacing with 95% intervals, and the fits, a panel for each group size."""
+    groups = {f"groups of {size}": [gap for gap in found if gap.size == size] for size in _sizes(found)}
+    over_spacing(folder, name, groups, {f"groups of {size}": fit for size, fit in curves.items()})
 
-    Raises:
-        TheoryError: matplotlib is not installed.
+
+def over_spacing(
+    folder: Path, name: str, groups: Mapping[str, Sequence[Gap]], curves: Mapping[str, Sequence[Fit]] = {}
+) -> None:
+    """Write `name.png`: divergence over spacing with 95% intervals, a panel for each group.
+
+    Args:
+        folder: The folder that the picture goes to.
+        name: The name of the file, without its ending.
+        groups: By the title of its panel, the gaps that differ in spacing.
+        curves: By title, the fits that are drawn beside them.
     """
-    titles = {f"groups of {size}": size for size in _sizes(found)}
 
     def panel(axis: Axes, title: str) -> None:
-        here = [gap for gap in found if gap.size == titles[title]]
+        here = groups[title]
         places = np.array([gap.spacing for gap in here], dtype=np.float64)
         means = [Mean.of(gap.divergence) for gap in here]
         middle = np.array([mean.nats for mean in means])
         spread = 1.96 * np.array([mean.error for mean in means])
         axis.errorbar(places, middle, yerr=np.minimum(spread, 0.999 * middle), fmt="o", label="measured")
         fine = np.linspace(places.min(), places.max(), 100)
-        for fit, style in zip(curves.get(titles[title], ()), ("-", ":"), strict=False):
+        for fit, style in zip(curves.get(title, ()), ("-", ":"), strict=False):
             axis.plot(fine, fit.at(fine), style, color="0.4", label=fit.family)
         axis.set_yscale("log")
         axis.set_xlabel("spacing s")
 
-    panels(folder, name, list(titles), panel)
+    panels(folder, name, list(groups), panel)
 
 
 def _sizes(found: Sequence[Gap]) -> list[int]:
     return sorted({gap.size for gap in found})
 
 
-def _cell(values: np.ndarray) -> str:
+def cell(values: np.ndarray) -> str:
+    """The mean of one value a text, with its standard error."""
     mean = Mean.of(values)
-    return f"{nats(mean.nats)} ± {nats(mean.error)}"
+    return spread(mean.nats, mean.error)
 
 
 def _verdict(size: int, curves: tuple[Fit, Fit] | None, found: Sequence[Gap]) -> str:
@@ -125,11 +136,4 @@ def _consistency(found: Sequence[Gap]) -> str:
 
 def page(body: str, picture: str, found: Sequence[Gap]) -> str:
     """The section with its picture, under what it is about."""
-    return f"""For a group of positions at one spacing, unmasked together: the sum of their marginal entropies, their
-joint entropy by the chain rule over the denoiser's own conditionals, the *gap* between the two (the conditional total
-correlation), and the *divergence* of drawing them at once from drawing them one by one. Nats, means over
-{len(found[0].joint)} texts with standard errors; what stands before a block is known, all else is masked.
-
-![Divergence over spacing, with an exponential and a power law]({picture}.png)
-
-{body}"""
+    return filled(TEMPLATES / "gap.md", body=body, picture=picture, texts=len(found[0].joint))

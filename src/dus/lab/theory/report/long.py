@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from dus.lab.theory.gap import Mean
 from dus.lab.theory.long import Answered, Context
-from dus.lab.theory.report.figures import panels
-from dus.lab.theory.report.gap import fitted
-from dus.lab.theory.report.tables import nats
-from dus.writing.tables import markdown
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from dus.lab.theory.report.gap import cell, fitted, over_spacing
+from dus.lab.theory.report.measured import TEMPLATES, right
+from dus.writing.tables import filled, markdown, nats, spread
 
 
 def section(found: Sequence[Context]) -> str:
@@ -33,9 +26,9 @@ def section(found: Sequence[Context]) -> str:
     rows = [
         (
             each.tokens,
-            _mean(each.cost),
-            *(_mean(Mean.of(each.lost[planner])) for planner in planners),
-            *(_mean(Mean.of(pair.divergence)) for pair in each.pairs),
+            spread(each.cost.nats, each.cost.error),
+            *(cell(each.lost[planner]) for planner in planners),
+            *(cell(pair.divergence) for pair in each.pairs),
             _rate(each),
         )
         for each in found
@@ -49,18 +42,10 @@ def section(found: Sequence[Context]) -> str:
 
 def page(body: str, answered: str, picture: str, found: Sequence[Context], block_length: int) -> str:
     """The sections with their picture, under what they are about."""
-    pairs = len(found[0].pairs[0].divergence)
-    also = "" if pairs == found[0].texts else f" (pairs: of {pairs} texts)"
-    return f"""The same blocks of {block_length} tokens of {found[0].texts} texts{also}, and more and more of
-what stands before them is known. Nats, with standard errors: the cost of a token, one by one from left to right; what
-DUS, and groups of neighbours in as many calls, lose above that, a token; the divergence of drawing two tokens of a
-block at once from drawing them one by one, by their spacing, and the rate of the exponential next to it, with its 95%
-interval; *no* says that an exponential does not fit.
-
-![Divergence of pairs over their spacing, by known tokens]({picture}.png)
-
-{body}
-{answered}"""
+    pairs, texts = len(found[0].pairs[0].divergence), found[0].texts
+    also = "" if pairs == texts else f" (pairs: of {pairs} texts)"
+    values = {"answers": answered, "picture": picture, "block_length": block_length, "texts": texts, "also": also}
+    return filled(TEMPLATES / "long.md", body=body, **values)
 
 
 def answers(found: Sequence[Answered], limit: int) -> str:
@@ -70,7 +55,16 @@ def answers(found: Sequence[Answered], limit: int) -> str:
     planners = list(dict.fromkeys(each.planner for each in found))
     turns = list(dict.fromkeys(each.turns for each in found))
     by = {(each.turns, each.planner): each for each in found}
-    rows = [(count, *(_answered(by[count, planner]) for planner in planners)) for count in turns]
+    rows = [
+        (
+            count,
+            *(
+                f"{right(each.accuracy)}, {each.calls:.1f} calls"
+                for each in (by[count, planner] for planner in planners)
+            ),
+        )
+        for count in turns
+    ]
     return f"""## Answers
 
 The first {limit} held-out problems behind other problems with their solutions, as earlier turns of the chat: right
@@ -81,28 +75,8 @@ answers with Wilson's 95% interval, and denoiser calls.
 
 
 def draw(folder: Path, name: str, found: Sequence[Context]) -> None:
-    """Write `name.png`: the divergence of pairs over their spacing, a panel for each context.
-
-    Raises:
-        TheoryError: matplotlib is not installed.
-    """
-    titles = {f"{each.tokens} known tokens": each for each in found}
-
-    def panel(axis: Axes, title: str) -> None:
-        pairs = titles[title].pairs
-        places = [pair.spacing for pair in pairs]
-        means = [Mean.of(pair.divergence) for pair in pairs]
-        middle = np.array([mean.nats for mean in means])
-        spread = np.minimum(1.96 * np.array([mean.error for mean in means]), 0.999 * middle)
-        axis.errorbar(places, middle, yerr=spread, fmt="o-", label="divergence of pairs")
-        axis.set_yscale("log")
-        axis.set_xlabel("spacing s")
-
-    panels(folder, name, list(titles), panel)
-
-
-def _mean(mean: Mean) -> str:
-    return f"{nats(mean.nats)} ± {nats(mean.error)}"
+    """Write `name.png`: the divergence of pairs over their spacing, a panel for each context."""
+    over_spacing(folder, name, {f"{each.tokens} known tokens": each.pairs for each in found})
 
 
 def _rate(context: Context) -> str:
@@ -111,11 +85,6 @@ def _rate(context: Context) -> str:
         return "none"
     fit = curves[0]
     return f"{fit.shape:.2f} ({fit.low:.2f} to {fit.high:.2f}){'' if fit.holds else ', no'}"
-
-
-def _answered(each: Answered) -> str:
-    low, high = each.accuracy.interval()
-    return f"{each.accuracy.share:.1%} ({low:.0%} to {high:.0%}), {each.calls:.1f} calls"
 
 
 def _tail(short: Context, long: Context) -> str:

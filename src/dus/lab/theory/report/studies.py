@@ -10,11 +10,10 @@ import numpy as np
 
 from dus.lab.theory.adaptive import Estimate, planner_divergence
 from dus.lab.theory.best import best_schedules, local_search
-from dus.lab.theory.bound import Decay, decay
 from dus.lab.theory.entropies import all_entropies, entropy_of
-from dus.lab.theory.kinds import KINDS, vowels
-from dus.lab.theory.randoms import random_markov
-from dus.lab.theory.report.settings import Extent
+from dus.lab.theory.fit import Decay, decay
+from dus.lab.theory.randoms import KINDS, random_markov, vowels
+from dus.lab.theory.report.extent import Extent
 from dus.lab.theory.sampling import sampled_conditionals, schedule_divergence
 from dus.lab.theory.schedules import contiguous, divergence, equal_sizes, schedule_of, step_gaps
 from dus.lab.theory.sources import Source
@@ -68,16 +67,16 @@ class Comparison:
     """Schedules of one block on one source, at the calls that DUS takes.
 
     Attributes:
-        kind, rate, seed: of the source.
+        kind, rate, seed: The kind, the mixing rate and the seed of the source.
         length: B.
-        steps: the calls.
-        nats: the divergence of `one call`, `dus`, `best`, `best of dus's sizes`, `contiguous` groups of equal size,
+        steps: The calls.
+        nats: The divergence of `one call`, `dus`, `best`, `best of dus's sizes`, `contiguous` groups of equal size,
             `residues` (the classes of a stride, one after the other) and `random` groups of equal size (on average).
-        by_call: what DUS loses at each call.
-        best: the best schedule.
-        over_steps: for each number of calls the least divergence, that of residue classes, of contiguous and of
-            random groups of equal size; empty where it was not asked for, as the next.
-        orders: the divergence of DUS's levels and of residue classes, by order.
+        by_call: What DUS loses at each call.
+        best: The best schedule.
+        over_steps: For each number of calls the least divergence, that of residue classes, of contiguous and of random
+            groups of equal size; empty where it was not asked for, as is the next.
+        orders: The divergence of DUS's levels and of residue classes, by order.
     """
 
     kind: str
@@ -96,11 +95,11 @@ def compare(kind: str, rate: float, seed: int, length: int, samples: int = 0) ->
     """Put DUS next to the best schedule and to others on one source; `vowels` is a kind without rate or seed.
 
     Args:
-        kind: a name of `KINDS`, or `vowels`.
-        rate: the mixing rate.
-        seed: of the draw.
+        kind: A name of `KINDS`, or `vowels`.
+        rate: The mixing rate.
+        seed: The seed of the draw.
         length: B, a power of two.
-        samples: sequences behind the orders that look at entropies; 0 leaves out all orders and numbers of calls.
+        samples: Sequences behind the orders that look at entropies; 0 leaves out all orders and numbers of calls.
     """
     source = vowels() if kind == "vowels" else KINDS[kind].source(rate, seed)
     table = all_entropies(source, length)

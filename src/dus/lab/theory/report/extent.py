@@ -10,20 +10,20 @@ class Extent:
     """The sizes of all studies.
 
     Attributes:
-        command: what to type for this report.
-        rates: mixing rates of the figures over ρ.
-        short: a block length that is cheap, a power of two.
-        draws: sources a rate, for short blocks.
-        length: of the longer block, a power of two.
-        long_rates: its mixing rates.
-        long_draws: its sources a rate.
-        samples: sequences behind a sampled divergence.
-        text: how many tokens the study of block lengths generates.
-        search_length: of the block that local search goes through.
-        search_rounds: of local search, from each of two starts.
-        adaptive_draws: sources of the adaptive study, whose blocks are short.
-        texts: behind what is measured as on a trained denoiser.
-        known: how many tokens before a block the longest context has.
+        command: What to type for this report.
+        rates: Mixing rates of the figures over ρ.
+        short: A block length that is cheap, a power of two.
+        draws: Sources a rate, for short blocks.
+        length: The block length of the longer blocks, a power of two.
+        long_rates: The mixing rates that longer blocks are looked at.
+        long_draws: The number of sources a rate, for longer blocks.
+        samples: Sequences behind a sampled divergence.
+        text: How many tokens the study of block lengths generates.
+        search_length: The block length that local search goes through.
+        search_rounds: The rounds of local search, from each of two starts.
+        adaptive_draws: Sources of the adaptive study, whose blocks are short.
+        texts: The number of texts behind what is measured as on a trained denoiser.
+        known: How many tokens before a block the longest context has.
     """
 
     command: str

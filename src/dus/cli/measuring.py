@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from dus.cli import InputError
-from dus.cli.output import replacing
+from dus.cli import InputError, options
+from dus.cli.output import check_writable, replacing
 
 if TYPE_CHECKING:
     from dus.denoisers import Denoiser
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 KNOWN_OF_SOURCE, KNOWN_OF_FILE = 8, 32
 """Known tokens before a block, on sources and in plain text files, where nothing else says how many."""
 
-Task = Annotated[
-    str,
-    typer.Option(
-        help="The texts: solutions of a task's problems; or a file, a .jsonl one with a text or a question and an "
-        "answer in each line, any other as one long text."
+TEXTS: options.Group = {
+    "task": options.option(
+        str,
+        "arithmetic",
+        "The texts: solutions of a task's problems; or a file, a .jsonl one with a text or a question and an answer in "
+        "each line, any other as one long text.",
     ),
-]
-Level = Annotated[int, typer.Option(help="Difficulty of the task.")]
-Count = Annotated[int, typer.Option("--texts", min=4, max=2000, help="How many texts.")]
-Kind = Annotated[
-    str | None,
-    typer.Option(help="A source whose conditionals are known, instead of a model: first order, hidden chain, …"),
-]
-Rate = Annotated[float, typer.Option(help="The mixing rate of that source, between 0 and 1.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of all draws, and which source it is.")]
+    "level": options.option(int, 3, "Difficulty of the task's problems."),
+    "texts": options.option(int, 64, "How many texts are measured.", min=4, max=2000),
+    "kind": options.option(
+        str | None, None, "A source whose conditionals are known, instead of a model: first order, hidden chain, …"
+    ),
+    "rate": options.option(float, 0.9, "The mixing rate of that source, between 0 and 1."),
+    "seed": options.option(int, 0, "Seed of all draws; with --kind also which source it is.", min=0),
+}
+"""On which texts a model is measured, or which source is in the place of both: what `measured` reads."""
 
 
 class Measured(NamedTuple):
@@ -49,12 +50,12 @@ def measured(context: typer.Context, *, length: int, known: int | None = None) -
     """Load the model and the texts that a command's options name, or take a source and draw them.
 
     Args:
-        context: of a command with the options of loading, and task, level, texts, kind, rate and seed.
-        length: tokens that a block needs.
-        known: tokens before it, where a text has no natural beginning; None takes a few.
+        context: The context of a command with the options of loading, and task, level, texts, kind, rate and seed.
+        length: Tokens that a block needs.
+        known: Tokens before it, where a text has no natural beginning; None takes a few.
 
     Raises:
-        InputError: a model and a source, a source that does not exist, or neither a task nor a file of that name.
+        InputError: A model and a source, a source that does not exist, or neither a task nor a file of that name.
     """
     asked = context.params
     if asked["kind"] is not None:
@@ -76,7 +77,7 @@ def measured(context: typer.Context, *, length: int, known: int | None = None) -
 
 def _of_source(asked: dict[str, Any], known: int, length: int) -> Measured:
     from dus.lab.theory import MarkovDenoiser
-    from dus.lab.theory.kinds import FAR, KINDS
+    from dus.lab.theory.randoms import FAR, KINDS
     from dus.lab.theory.texts import from_source
 
     kind, rate, seed = asked["kind"], asked["rate"], asked["seed"]
@@ -90,31 +91,23 @@ def _of_source(asked: dict[str, Any], known: int, length: int) -> Measured:
     return Measured(MarkovDenoiser(source), texts, source, f"{kind}, ρ = {rate:g}")
 
 
-def numbers(option: str, text: str, least: int) -> list[int]:
-    """The whole numbers of an option, separated by commas, each once, in rising order.
-
-    Raises:
-        InputError: something else, or a number that is too small.
-    """
-    try:
-        found = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        raise InputError(f"{option} takes whole numbers separated by commas, not {text!r}") from None
-    if found[0] < least:
-        raise InputError(f"{option} starts at {least}, not at {found[0]}")
-    return found
-
-
-def check_targets(*paths: Path | None) -> None:
+def check_targets(*paths: Path | None, pictures: bool = False) -> None:
     """Refuse to begin where what is found could not be written in the end.
 
+    Args:
+        *paths: The files that will be written; None where nothing is.
+        pictures: Whether pictures go beside the last of them.
+
     Raises:
-        InputError: a path is a folder, or lies in none.
+        InputError: A path is a folder, or lies in none.
     """
     for path in paths:
-        if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            reason = "it is a folder" if path.is_dir() else "there is no folder"
-            raise InputError(f"{path} cannot be written: {reason}")
+        if path is not None:
+            check_writable(path)
+    if pictures and paths[-1] is not None:
+        from dus.writing.style import require_matplotlib
+
+        require_matplotlib()
 
 
 def typed(context: typer.Context) -> str:
@@ -130,7 +123,16 @@ def typed(context: typer.Context) -> str:
     return " ".join(parts)
 
 
-def written_page(page: Path, title: str, command: str, body: str) -> None:
-    """Write a Markdown page under the command that made it."""
-    with replacing(page) as file:
-        file.write(f"# {title}\n\nMade by\n\n    {command}\n\n{body.strip()}\n")
+def tell(context: typer.Context, title: str, body: str, whole: str | None = None) -> None:
+    """Print what was found, and write it, under the command that made it, to the Markdown file of `--page`.
+
+    Args:
+        context: The context of a command with that option.
+        title: The title of the page.
+        body: What is printed.
+        whole: What the page says, where it says more.
+    """
+    typer.echo(body)
+    if context.params["page"] is not None:
+        with replacing(context.params["page"]) as file:
+            file.write(f"# {title}\n\nMade by\n\n    {typed(context)}\n\n{(whole or body).strip()}\n")

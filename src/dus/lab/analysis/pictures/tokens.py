@@ -18,11 +18,11 @@ class Word:
     """One position of an answer.
 
     Attributes:
-        text: its token, nothing in it invisible; a line ends behind each `BREAK`.
-        step: of the row that wrote it, from 0; -1 where it was given.
-        paper: the colour of the step of its block, as `#rrggbb`.
-        ink: black or white, whichever can be read on it.
-        about: position, step and scores in words.
+        text: The text of the token, nothing in it invisible; a line ends behind each `BREAK`.
+        step: The step of the row that wrote it, from 0; -1 where it was given.
+        paper: The colour of the step of its block, as `#rrggbb`.
+        ink: Black or white, whichever can be read on it.
+        about: Position, step and scores in words.
     """
 
     text: str

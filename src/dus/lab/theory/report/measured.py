@@ -1,0 +1,80 @@
+"""What `dus theory order`, `dus theory blocks` and `dus calibrate` say: their tables and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dus.evaluation.intervals import Accuracy
+from dus.lab.theory.calibrate import Calibration
+from dus.lab.theory.long import Tried, at_calls
+from dus.lab.theory.losses import Ordered
+from dus.writing.tables import listed, markdown, nats, spread
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def right(accuracy: Accuracy) -> str:
+    """The share of right answers with its interval."""
+    low, high = accuracy.interval()
+    return f"{accuracy.share:.1%} ({low:.0%} to {high:.0%})"
+
+
+def orders(found: Sequence[Ordered]) -> str:
+    """The table of one block length, and what is more than noise in it, as Markdown."""
+    rows = []
+    for each in found:
+        behind = "" if each.planner == "dus" else f"{each.behind.nats:+.3f} ± {nats(each.behind.error)}"
+        rows.append((f"`{each.planner}`", f"{each.calls:.1f}", spread(each.lost.nats, each.lost.error), behind))
+    better = [f"`{each.planner}`" for each in found if each.behind.nats < -2 * each.behind.error]
+    worse = [f"`{each.planner}`" for each in found if each.behind.nats > 2 * each.behind.error]
+    return f"""## Blocks of {found[0].block_length}, of {found[0].texts} texts
+
+{markdown(("planner", "calls", "lost, nats a token", "above DUS"), rows)}
+
+- Less than DUS, by more than two standard errors: {listed(better)}.
+- More than DUS, likewise: {listed(worse)}.
+"""
+
+
+def lengths(found: Sequence[Tried]) -> str:
+    """The table by number of calls, and fixed lengths against chosen ones at the same number, as Markdown."""
+    rows = [
+        (f"`{each.block_length}`", f"{each.calls:.1f}", f"{each.mean_block:.1f}", right(each.accuracy))
+        for each in sorted(found, key=lambda each: each.calls)
+    ]
+    chosen = [each for each in found if isinstance(each.block_length, str)]
+    words = [_against(each, at_calls(chosen, each.calls)) for each in found if isinstance(each.block_length, int)]
+    table = markdown(("block length", "calls a problem", "mean block", "right"), rows)
+    return "\n".join([table, "", *(f"- {sentence}" for sentence in words), ""])
+
+
+def _against(fixed: Tried, share: float | None) -> str:
+    """A fixed length beside chosen ones at the same number of calls."""
+    if share is None:
+        return f"Blocks of {fixed.block_length} take {fixed.calls:.1f} calls; none of the bounds comes near that."
+    low, high = fixed.accuracy.interval()
+    where = "above" if share > high else "below" if share < low else "within"
+    return (
+        f"Blocks of {fixed.block_length}: {fixed.accuracy.share:.1%} at {fixed.calls:.1f} calls; chosen lengths reach "
+        f"{share:.1%} there, between the two nearest bounds, {where} the interval of the fixed ones."
+    )
+
+
+def calibration(found: Calibration) -> str:
+    """The options, the one that was taken, and its levels, as Markdown."""
+    rows = []
+    for option in found.options:
+        lost, mark = spread(option.loss.nats, option.loss.error), "×" if option is found.chosen else ""
+        rows.append((f"`{option.name}`", option.block_length, len(option.levels), option.calls, lost, mark))
+    places = range(found.chosen.block_length)
+    levels = "\n".join("".join("■" if at in level else "·" for at in places) for level in found.chosen.levels)
+    head = ("schedule", "block length", "steps", f"calls for {found.tokens} tokens", "lost, nats a token", "taken")
+    return f"""{markdown(head, rows)}
+
+Lost: above token by token, left to right, on {found.texts} texts that the levels were not made from.
+
+```
+{levels}
+```
+"""
