@@ -16,7 +16,7 @@ theory = typer.Typer(help="What a schedule loses, on known sources and on traine
 
 @theory.command()
 def report(
-    out: Annotated[Path, typer.Option(help="The directory that theory.md and its pictures go to.")] = Path("docs"),
+    out: Annotated[Path, typer.Option(help="The folder of theory.md and its pictures.")] = Path("docs/research"),
     quick: Annotated[bool, typer.Option(help="Small settings: seconds, to see that it runs.")] = False,
 ) -> None:
     """Measure schedules on Markov chains, and write a page with tables and pictures."""
