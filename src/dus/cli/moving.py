@@ -110,7 +110,8 @@ def _tokens(generation: Generation) -> Iterator[_Token]:
     count = max(steps) + 1
     for at, call in enumerate(trace.step[0].tolist()):
         text = words[at].replace("\n", "⏎") if at < len(words) else "·"
-        yield _Token(text, call + 1, colour(steps[at], count))
+        drawn = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+        yield _Token(drawn, call + 1, colour(steps[at], count))
 
 
 def _tile(token: _Token, x: int, y: int, width: int) -> str:

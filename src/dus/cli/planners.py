@@ -56,7 +56,7 @@ class Page:
 def planners(
     name: Annotated[str | None, typer.Argument(help="Of one planner: all that is known of it.")] = None,
     json: options.Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The README's table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table of the guide to planners.")] = False,
 ) -> None:
     """List the planners with their rules and fields, or describe one."""
     from rich.console import Console
