@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from .conftest import byte_tokenizer
 
 SHORT = ["--max-new-tokens", "12", "--block-length", "8"]
 TOKEN_BY_TOKEN = "confidence(per_step=1)"
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_compare_shows_token_by_token_first(good, checkpoint):
@@ -37,6 +39,24 @@ def test_compare_json(good, checkpoint):
     assert results[0]["speed_up"] == 1
     answer = {"text", "nfe", "tpf", "raw_tpf", "tokens", "step"}
     assert all(set(result) == answer | {"planner", "seconds", "speed_up"} for result in results)
+
+
+def test_compare_draws_what_each_call_wrote(good, checkpoint, tmp_path):
+    picture = tmp_path / "moving.svg"
+    named = ["--planner", "dus", "--planner", "cb(tau=0.9)"]
+    prompt = "is 1 < 2 & 3?"
+    written = good("compare", prompt, "--model", checkpoint, *SHORT, "--json", *named, "--svg", picture)
+    results = {result["planner"]: result for result in json.loads(written)["results"]}
+    root = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
+    assert "".join(text.text for text in root.iter(f"{SVG}text") if text.get("class") == "prompt") == prompt
+    panels = root.findall(f"{SVG}g")
+    assert len(panels) == len(named) // 2
+    for panel, planner in zip(panels, named[1::2], strict=True):
+        tiles = panel.findall(f"{SVG}g")
+        assert [int(tile.get("class")[1:]) - 1 for tile in tiles] == results[planner]["step"]
+        assert len([at for at in panel.iter(f"{SVG}rect") if at.get("class") == "mask"]) == len(tiles)
+        assert any(text.text == f"{results[planner]['nfe']} calls" for text in panel.iter(f"{SVG}text"))
+    assert "http" not in picture.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
 
 
 def test_schedule_of_the_paper(good):
@@ -69,10 +89,10 @@ def test_planners_lists_all(good):
         assert all(field["meaning"] for field in record["fields"]), record["name"]
 
 
-def test_the_readme_has_the_table_of_the_planners(good):
+def test_the_guide_has_the_table_of_the_planners(good):
     rows = good("planners", "--markdown").rstrip("\n")
     assert rows.count("\n") == len(registered()) + 1
-    assert rows in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert rows in (Path(__file__).parents[2] / "docs/guides/planners.md").read_text(encoding="utf-8")
 
 
 def test_planners_in_full(good):
@@ -98,8 +118,12 @@ def test_demo(good, checkpoint):
     ("shares", "calls", "parts"),
     [
         ((0.9, 0.5, 0.8, 0.7, 0.6), (5, 5, 6, 7, 8), ["DUS (90% right at 5.0 calls) solves most", "No other planner"]),
-        ((0.5, 0.6, 0.8, 0.9, 0.7), (5, 5, 4, 4, 3), ["discounted", "beaten by the", "10% less than"]),
-        ((0.5, 0.5, 0.4, 0.4, 0.4), (5, 5, 5, 5, 5), ["solves as much as self-confidence"]),
+        (
+            (0.5, 0.6, 0.8, 0.9, 0.7),
+            (5, 5, 4, 4, 3),
+            ["discounted", "beaten here by", "10 percentage points less than"],
+        ),
+        ((0.5, 0.5, 0.4, 0.4, 0.4), (5, 5, 5, 5, 5), ["DUS solves as much as self-confidence"]),
     ],
 )
 def test_the_last_lines_of_the_demo_say_what_the_table_shows(shares, calls, parts):

@@ -9,7 +9,7 @@ from dus.denoisers.known import FAMILIES, MASK_TOKEN_IDS
 
 from .test_families import FAMILIES as CLASSES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "your-own-model.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
 TABLE = [dict(zip(ROWS[0], row, strict=True)) for row in ROWS[2:] if len(row) == len(ROWS[0])]
 

@@ -12,7 +12,7 @@ from dus.cli import main
 
 from .running import running
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "guides"
 
 
 def blocks(page, kind):

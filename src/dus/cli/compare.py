@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from dus.cli import options
 from dus.cli.output import answer, as_json
 from dus.cli.prompts import read_prompts, to_rows
+from dus.writing.files import write
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +47,10 @@ def compare(
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="How often each planner runs; the median time is shown.")] = 1,
     json: options.Json = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the planners named, filling in call by call, to this SVG."),
+    ] = None,
     *,
     max_new_tokens: int,
     block_length: Any,
@@ -58,6 +64,7 @@ def compare(
     token by token, side by side.
     """
     from dus.cli import InputError
+    from dus.cli.moving import moving
     from dus.decoding import Settings
     from dus.evaluation.intervals import TOKEN_BY_TOKEN
     from dus.planners import parse
@@ -75,6 +82,10 @@ def compare(
     denoiser = load_asked(context)
     row = to_rows(denoiser, prompts, chat=chat, max_new_tokens=max_new_tokens)[0]
     outcomes = run(denoiser, row, rules, repeat, decoding)
+    if svg is not None:
+        named = {str(parse(text)) for text in planner or USUAL}
+        shown = [outcome.generation for outcome in outcomes if outcome.planner in named]
+        write(svg, moving(str(prompts[0].content), shown))
     if json:
         results = [_record(outcome, outcomes[0]) for outcome in outcomes]
         settings = {"block_length": block_length, "seed": decoding["seed"], "repeat": repeat}

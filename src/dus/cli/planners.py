@@ -58,7 +58,9 @@ def planners(
         str | None, typer.Argument(help="Name of a planner; all that is known of it is then printed.")
     ] = None,
     json: options.Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of the README, in Markdown.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table of the guide to planners, in Markdown.")
+    ] = False,
 ) -> None:
     """List the planners with their rules and fields, or describe one."""
     from rich.console import Console

@@ -170,7 +170,9 @@ theory = typer.Typer(help="What a schedule loses, on known sources and on traine
 
 @theory.command()
 def report(
-    out: Annotated[Path, typer.Option(help="Folder that theory.md and its pictures are written to.")] = Path("docs"),
+    out: Annotated[Path, typer.Option(help="Folder that theory.md and its pictures are written to.")] = Path(
+        "docs/research"
+    ),
     quick: Annotated[bool, typer.Option(help="Look at little, in seconds, to see that it runs.")] = False,
 ) -> None:
     """Measure schedules on Markov chains, and write a page."""

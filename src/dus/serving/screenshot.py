@@ -1,4 +1,4 @@
-"""The picture of the live page: python -m dus.serving.screenshot docs/page.png."""
+"""The picture of the live page: python -m dus.serving.screenshot docs/pictures/page.png."""
 
 from __future__ import annotations
 
