@@ -32,5 +32,6 @@ def _shown(output: dict) -> str:
     if "text/html" in data:
         return f'<div class="output">\n{"".join(data["text/html"])}\n</div>'
     if "image/png" in data:
-        return f'<img class="output" alt="The figure that the cell above draws" src="data:image/png;base64,{data["image/png"].strip()}">'
+        picture = f"data:image/png;base64,{data['image/png'].strip()}"
+        return f'<img class="output" alt="The figure that the cell above draws" src="{picture}">'
     return f"```text\n{''.join(output.get('text', data.get('text/plain', ''))).rstrip()}\n```"
