@@ -111,7 +111,7 @@ def bench(
     elif split:
         found = _split(denoiser, sizes, asked, (caches or CACHES)[-1])
     else:
-        found = _measured(denoiser, sizes, growing, [{**asked, "planner": each} for each in planners], how)
+        found = _measured(denoiser, sizes, growing, [{**asked, "planner": each} for each in planners], how, out)
     text = _kept(found, out, page)
     typer.echo(json.dumps(found) if as_json else text)
 
@@ -173,9 +173,14 @@ def _forms(load: Callable[..., NativeLM], quantize: str | None, compile: bool) -
 
 
 def _measured(
-    model: NativeLM, sizes: dict[str, list[int]], growing: list[str], asked: list[dict[str, Any]], how: dict[str, Any]
+    model: NativeLM,
+    sizes: dict[str, list[int]],
+    growing: list[str],
+    asked: list[dict[str, Any]],
+    how: dict[str, Any],
+    out: Path | None,
 ) -> dict[str, Any]:
-    """`machine`, `setting`, and `growth` or `runs`, of each planner's `asked`."""
+    """`machine`, `setting`, and `growth` or `runs`, of each planner's `asked`; each run is written as it ends."""
     from dus.bench.growth import AXES, grow, values_for
     from dus.bench.machine import machine
     from dus.bench.measure import Bench, Setting
@@ -187,7 +192,11 @@ def _measured(
     ]
     found: dict[str, Any] = {"machine": machine(model), "setting": asdict(settings[0])}
     if not growing:
-        return found | {"runs": [Bench(model, setting).run(**how) for setting in settings]}
+        found["runs"] = []
+        for setting in settings:
+            found["runs"].append(Bench(model, setting).run(**how))
+            _written(found, out)
+        return found
     ranges = {axis: sizes[axis] or values_for(axis, model, settings[0]) for axis in growing}
     how["tell"] = lambda point: typer.echo(f"{point} …", err=True)
     return found | {"growth": [grow(model, settings[0], axis, values, **how) for axis, values in ranges.items()]}
@@ -227,6 +236,15 @@ def _one(sizes: dict[str, list[int]], asked: dict[str, Any]) -> Setting:
     return Setting(**(asked | chosen))
 
 
+def _written(found: dict[str, Any], out: Path | None) -> None:
+    """What was found so far, in the file that was asked for."""
+    from dus.cli.output import replacing
+
+    if out is not None:
+        with replacing(out) as file:
+            json.dump(found, file, indent=1)
+
+
 def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:
     """The page's text; what was found is written to the files that were asked for."""
     from dus.bench.growth import draw
@@ -234,9 +252,7 @@ def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:
     from dus.bench.requests import draw as draw_requests
     from dus.cli.output import replacing
 
-    if out is not None:
-        with replacing(out) as file:
-            json.dump(found, file, indent=1)
+    _written(found, out)
     command = shlex.join(["dus", *sys.argv[1:]])
     if page is None:
         return as_page(found, command)

@@ -59,7 +59,7 @@ def experts_forward(experts: Any, hidden: Tensor, chosen: Tensor, shares: Tensor
     inner = experts._apply_gate(_products(experts.gate_up_proj, hidden[order // each], used))
     out = _products(experts.down_proj, inner, used) * shares.reshape(-1)[order, None]
     place = torch.empty_like(order)
-    place[order] = torch.arange(len(order))
+    place[order] = torch.arange(len(order), device=order.device)
     return out[place].view(tokens, each, -1).sum(dim=1).to(hidden.dtype)
 
 
