@@ -37,8 +37,12 @@ def median(action, device, times=STEPS):
 
 @torch.no_grad()
 def reading(model, device):
-    """Every matrix of the model times one vector: its weights are read once, and little else is done."""
-    matrices = [weight for weight in model.parameters() if weight.dim() == 2]
+    """Every matrix of the model times one vector: its weights are read once, and little else is done.
+
+    Of the input embedding a step reads a few rows alone, unless it is the vocabulary projection as well.
+    """
+    inputs = None if model.config.tie_word_embeddings else model.get_input_embeddings().weight
+    matrices = [weight for weight in model.parameters() if weight.dim() == 2 and weight is not inputs]
     vectors = [torch.ones(weight.shape[1], 1, dtype=weight.dtype, device=weight.device) for weight in matrices]
 
     def action():

@@ -35,9 +35,14 @@ def ended(folder):
 def overview(folder):
     """Whether each part ended, and what the tests came to."""
     found = ended(folder)
-    said = {0: "ended", 124: "stopped at its limit"}
+    said = {0: "ended", 77: "skipped", 124: "stopped at its limit"}
     tests = (folder / "right.txt").read_text() if "right" in found else ""
     counts = re.findall(r"\d+ (?:passed|failed|skipped|error)\w*", tests.splitlines()[-1] if tests else "")
+    lacking = [
+        f"{PARTS[name][0].upper()}{PARTS[name][1:]}: {(folder / f'{name}.txt').read_text().strip()}."
+        for name, (exit_code, _) in found.items()
+        if exit_code == 77
+    ]
     rows = [
         [
             title,
@@ -46,7 +51,8 @@ def overview(folder):
         ]
         for name, title in PARTS.items()
     ]
-    return markdown(["part", "", "seconds"], rows, names=2) + (f"\n\nTests: {', '.join(counts)}." if counts else "")
+    tests = [f"Tests: {', '.join(counts)}."] if counts else []
+    return "\n\n".join([markdown(["part", "", "seconds"], rows, names=2), *tests, *lacking])
 
 
 def speed(folder):
@@ -56,20 +62,22 @@ def speed(folder):
         for run in (read(folder, f"{name}.json") or {"runs": []})["runs"]:
             setting = run["setting"]
             rows += [
-                [code(setting["planner"]), f"`{line['name']}`", setting["batch"], f"{line['seconds']:.3f}",
+                [code(setting["planner"]), f"`{line['name']}`", setting["batch"], setting["new"],
+                 f"{line['seconds']:.3f}",
                  f"{line['tokens_per_second']:.0f}", f"{line['nfe']:g}", f"{line['over_floor']:.3f}"]
                 for line in run["lines"]
             ]  # fmt: skip
-    return markdown(["planner", "mode", "rows", "seconds", "tokens/s", "calls", "over floor"], rows, names=2), rows
+    heads = ["planner", "mode", "rows", "new tokens", "seconds", "tokens/s", "calls", "over floor"]
+    return markdown(heads, rows, names=2), rows
 
 
 def verdict(rows, floor):
     """What was wanted beside what was found."""
-    seconds = {(row[0], row[1], row[2]): float(row[3]) for row in rows}
+    seconds = {tuple(row[:4]): float(row[4]) for row in rows}
     lines = []
-    for mode in ("`none`", "`block`"):
-        ours, slow = (seconds.get((code(text), mode, 1)) for text in ("dus", "confidence(per_step=1)"))
-        if ours and slow:
+    for (planner, mode, batch, new), slow in seconds.items():
+        ours = seconds.get((code("dus"), mode, batch, new))
+        if planner == code("confidence(per_step=1)") and ours:
             lines.append(f"DUS is {slow / ours:.1f} times as fast as token by token in {mode}; at least 6 was wanted.")
     if floor:
         ratio = floor["step"] / floor["reading"]

@@ -1,109 +1,183 @@
-"""Within a block, a scheduled planner never makes the host wait for the device.
+"""Within a block, a scheduled planner never makes the host wait for the device, and any other one once a call.
 
-The tests decode on torch's "meta" device, whose tensors have a shape but no data: whatever would read one on the host
-(`item`, `nonzero`, a copy to the CPU, a branch on a value) raises. Copies the other way are allowed where they are
-asynchronous, since a blocking one waits for all that the device was told before.
+The engine decodes on a pretended device (`device.py`), which writes down each look at it and refuses what a GPU would.
 """
+
+from copy import deepcopy
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import dus
-from dus.decoding import Engine, Settings
-from dus.denoisers import Denoiser
-from dus.planners import parse
+from dus.decoding import Decoded, Engine, Settings
+from dus.denoisers import DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM, NativeLM
+from dus.denoisers.attention import choose_attention
+from dus.denoisers.sdar import SdarConfig, SdarForMaskedLM
+from dus.planners import registered
+from dus.planners.base import Wrapper
 
-VOCABULARY = 11
+from .device import Device, There
 
-
-class OnMeta(Denoiser):
-    """A denoiser on a device without data."""
-
-    mask_token_id, vocab_size, eos_token_ids = 0, VOCABULARY, (1,)
-    device = torch.device("meta")
-
-    def logits(self, canvas, *, read, attention_mask=None, cache=None):
-        assert canvas.device == read[0].device == read[1].device == self.device
-        assert attention_mask is None or attention_mask.device == self.device
-        return torch.empty(len(read[0]), VOCABULARY, device=self.device)
-
-
-class Copies(TorchDispatchMode):
-    """Keeps what would block on a real device: copies from the host that wait, and indices that lie there."""
-
-    def __init__(self):
-        super().__init__()
-        self.blocking = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        name = func.overloadpacket.__name__
-        device = kwargs.get("device")
-        if name == "_to_copy" and device is not None and torch.device(device).type == "meta":
-            if args[0].device.type == "cpu" and not kwargs.get("non_blocking"):
-                self.blocking.append(name)
-        elif name == "copy_" and args[0].is_meta and not args[1].is_meta and not kwargs.get("non_blocking"):
-            self.blocking.append(name)
-        elif name in ("index", "index_put_") and args[0].is_meta:
-            self.blocking += [name for index in args[1] if index is not None and not index.is_meta]
-        return func(*args, **kwargs)
+VOCABULARY = 40
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48, "head_dim": 16}
+KINDS = {
+    "full": (LladaForMaskedLM, LladaConfig, {}),
+    "shifted": (DreamForMaskedLM, DreamConfig, {}),
+    "block-causal": (SdarForMaskedLM, SdarConfig, {"block_length": 8}),
+}
 
 
-def first_block(planner, prompts, **settings):
-    """How many steps a block takes before the host has to look at the device, and the copies that blocked."""
-    prompts = [torch.tensor(prompt) for prompt in prompts]
-    steps = dus.steps(OnMeta(), prompts, planner=planner, max_new_tokens=32, block_length=16, **settings)
-    seen = [next(steps)]  # what is laid out before the first call is not at issue
-    with Copies() as copies, pytest.raises(NotImplementedError, match="meta"):  # noqa: PT012
-        for step in steps:
-            seen.append(step)
-    assert all(step.starts == [0] * len(prompts) for step in seen)
-    return len(seen), copies.blocking
+def made(kind):
+    """A random model, on the processor and on the device, so sure of what it says that rounding decides nothing."""
+    model, config, others = KINDS[kind]
+    torch.manual_seed(1)
+    how = {**SIZES, "num_key_value_heads": 1, "vocab_size": VOCABULARY, "mask_token_id": 0, **others}
+    here = NativeLM(model(config(**how)).eval())
+    choose_attention(here.model)
+    here.model.lm_head.weight.data *= 40
+    return here, Device().moved(deepcopy(here))
 
 
-SCHEDULED = [
-    "dus",
-    "dus(base=4)",
-    "dus(order=fine-to-coarse)",
-    "dus(groups=residues)",
-    "random(steps=5)",
-    "left-to-right(per_step=3)",
+@pytest.fixture(scope="module", params=KINDS)
+def models(request):
+    return made(request.param)
+
+
+@pytest.fixture(scope="module")
+def full():
+    return made("full")
+
+
+def decoded(model, submitted, *, rows=3, device=None, **how):
+    """What the rows come to; and for each call the waits that it made, and whether a block ended or began in it.
+
+    Args:
+        submitted: for each row the call before which it comes, its prompt and its settings.
+    """
+    engine = Engine(model, rows=rows, **{"watch": False, **how})
+    left, found, waits = list(submitted), {}, []
+    while left or len(engine):
+        while left and left[0][0] <= engine.calls:
+            _, prompt, settings = left.pop(0)
+            engine.submit(torch.tensor(prompt), Settings(**{"max_new_tokens": 16, "block_length": 8, **settings}))
+        before = {(row.number, row.start) for row in engine._inside()}
+        seen = 0 if device is None else len(device.waits)
+        for event in engine.step():
+            if isinstance(event, Decoded):
+                found[event.row] = event.tokens.tolist()
+        within = before == {(row.number, row.start) for row in engine._inside()}
+        waits.append((within, [] if device is None else device.waits[seen:]))
+    return found, waits
+
+
+def check(models, submitted, each, *, closing=3, **how):
+    """The device gives what the processor gives, and makes the host wait `each` times in a call within blocks."""
+    here, there = models
+    with Device() as device:
+        found, waits = decoded(there, submitted, device=device, **how)
+    assert found == decoded(here, submitted, **how)[0]
+    assert any(within for within, _ in waits)
+    for within, told in waits:
+        assert len(told) <= (each if within else each + closing), told
+
+
+def alike(planner, **settings):
+    """Four rows of one planner for three places."""
+    return [(0, list(range(3, 6 + number)), {"planner": planner, "seed": 1, **settings}) for number in range(4)]
+
+
+PLANNERS = [cls.example(8) for cls in registered().values() if not issubclass(cls, Wrapper)]
+PLANNERS += [
+    dus.parse(text)
+    for text in (
+        "dus(base=4)",
+        "dus(order=fine-to-coarse)",
+        "dus(order=random)",
+        "dus(groups=residues)",
+        "dus(order=entropy)",
+        "confidence(like=dus)",
+        "confidence(steps=3) | deferred(threshold=0.9)",
+        "dus | deferred",
+        "dus | edited",
+        "saber(n=2)",
+        "eb | spaced",
+        "cb | prophet",
+        "cb | edited",
+    )
 ]
 
 
-@pytest.mark.parametrize("planner", SCHEDULED)
-@pytest.mark.parametrize("prompts", [[[3, 4]], [[3, 4], [5], [6, 7, 8]]], ids=["alone", "padded"])
+@pytest.mark.parametrize("planner", PLANNERS, ids=str)
+def test_a_scheduled_planner_waits_not_at_all_within_a_block_and_any_other_once_a_call(models, planner):
+    mode = "block" if models[0].block_length else "touched"
+    check(models, alike(planner), each=not planner.scheduled, cache=mode)
+
+
+@pytest.mark.parametrize("mode", ["none", "prefix", "dual", "block"])
+@pytest.mark.parametrize("planner", ["dus", "eb(gamma=0.1)", "wino"])
+def test_nor_does_any_cache_mode(full, planner, mode):
+    check(full, alike(planner), each=planner != "dus", cache=mode)
+
+
+@pytest.mark.parametrize("planner", ["dus", "eb", "saber", "klass"])
 @pytest.mark.parametrize(
-    "settings", [{}, {"scores": False}, {"cfg_scale": 1.0}, {"suppress_tokens": [4], "defer_tokens": [1]}], ids=str
+    "settings",
+    [
+        {"scores": False, "suppress_tokens": [4], "defer_tokens": list(range(5, 35))},
+        {"cfg_scale": 1.0},
+        {"temperature": 0.7, "top_p": 0.9, "top_k": 3},
+    ],
+    ids=str,
 )
-def test_a_scheduled_planner_reads_nothing_from_the_device_in_a_block(planner, prompts, settings):
-    count, blocking = first_block(planner, prompts, **settings)
-    assert count == parse(planner).num_steps(16) - 1  # the last one ends the block, and is looked at
-    assert not blocking
+def test_nor_do_sampling_and_guidance(full, planner, settings):
+    check(full, alike(planner, **settings), each=planner != "dus", cache="block")
 
 
-@pytest.mark.parametrize("settings", [{"temperature": 1.0}, {"temperature": 0.7, "top_p": 0.9, "top_k": 3}], ids=str)
-def test_nor_does_sampling(settings):
-    count, blocking = first_block("dus", [[3, 4], [5]], seed=1, **settings)
-    assert count == 3
-    assert not blocking
+@pytest.mark.parametrize("planner", ["dus", "cb"])
+def test_choosing_block_lengths_looks_once_at_all_rows(full, planner):
+    check(full, alike(planner, block_length="auto(shortest=4,longest=8)"), each=1, cache="block")
 
 
-def test_rows_in_different_levels_of_different_planners_are_decoded_without_a_look():
-    engine = Engine(OnMeta(), rows=3, watch=False)
-    engine.submit(torch.tensor([3]), Settings(planner="dus", max_new_tokens=16))
-    engine.step()
-    engine.submit(torch.tensor([3, 4]), Settings(planner="left-to-right(per_step=2)", max_new_tokens=16))
-    engine.submit(torch.tensor([3, 4, 5]), Settings(planner="dus", max_new_tokens=32, block_length=32))
-    with Copies() as copies:
-        for _ in range(2):
-            engine.step()
-    assert not copies.blocking
-    with pytest.raises(NotImplementedError, match="meta"):
-        engine.step()  # the first row's block ends
+def test_rows_of_different_planners_wait_once_for_each_that_is_not_scheduled(full):
+    planners = ["dus", "left-to-right(per_step=2)", "eb(gamma=0.1)", "cb", "wino"]
+    submitted = [(number, [3, 4, 5 + number], {"planner": each}) for number, each in enumerate(planners)]
+    check(full, submitted, each=3, rows=5, cache="block")
+    check(full, [row for row in submitted if dus.parse(row[2]["planner"]).scheduled], each=0, rows=5, cache="block")
 
 
-def test_this_way_of_looking_sees_a_planner_that_reads_a_prediction():
-    with pytest.raises(NotImplementedError, match="meta"):
-        next(dus.steps(OnMeta(), torch.tensor([[3, 4]]), planner="eb(gamma=1)", max_new_tokens=8))
+def test_given_tokens_in_a_block_cost_no_more_than_a_look_for_each_level_that_they_leave_empty(full):
+    prompt = [3, 0, 4, 0, 5, 0, 6, 0]
+    check(full, [(0, prompt, {"planner": "dus | deferred", "max_new_tokens": 0})], each=4, cache="block")
+    check(full, [(0, prompt, {"planner": "dus", "max_new_tokens": 8})], each=0, cache="block")
+
+
+def test_who_watches_the_steps_costs_no_wait(full):
+    check(full, alike("dus"), each=0, cache="block", watch=True)
+    check(full, alike("saber"), each=1, cache="block", watch=True)
+
+
+def test_the_pretended_device_sees_what_a_gpu_would():
+    with Device() as device:
+        there = torch.arange(3, 7).to("meta", non_blocking=True)
+        assert isinstance(there, There)
+        assert not device.waits
+        for look in (
+            there[0].item,
+            there.nonzero,
+            there.cpu,
+            there.tolist,
+            lambda: bool(there.any()),
+            lambda: there[there > 4],
+            lambda: there[torch.tensor([0])],
+            lambda: there.__setitem__(there > 4, 1),
+            lambda: torch.tensor([1], device="meta"),
+            lambda: torch.tensor([1]).to("meta"),
+            lambda: there.copy_(torch.arange(4)),
+            lambda: torch.isin(there, there),
+        ):
+            before = len(device.waits)
+            look()
+            assert len(device.waits) > before
+        assert (there + 1).cpu().tolist() == [4, 5, 6, 7]
+        with pytest.raises(RuntimeError, match="on the device and on the host"):
+            there + torch.arange(4)

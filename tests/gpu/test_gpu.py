@@ -1,6 +1,7 @@
 """On a GPU the same comes out as on a processor, and a scheduled planner never waits for it within a block."""
 
 import json
+import shutil
 import warnings
 from functools import cache
 from pathlib import Path
@@ -123,7 +124,17 @@ class Waits:
         return sum("synchroniz" in str(warning.message) for warning in self.found)
 
 
-@pytest.mark.parametrize(("planner", "each"), [("dus", 0), ("random(per_step=4)", 0), ("eb(gamma=0.1)", 1)])
+@pytest.mark.parametrize(
+    ("planner", "each"),
+    [
+        ("dus", 0),
+        ("random(per_step=4)", 0),
+        ("eb(gamma=0.1)", 1),
+        ("confidence(like=dus)", 1),
+        ("dus | deferred", 1),
+        ("saber(n=2)", 1),
+    ],
+)
 @pytest.mark.parametrize("mode", ["none", "block", "touched"])
 @pytest.mark.skipif(not ON_GPU, reason="torch tells of waiting on CUDA alone")
 def test_the_host_waits_not_at_all_in_a_block_or_once_a_call(planner, each, mode, device):
@@ -131,11 +142,26 @@ def test_the_host_waits_not_at_all_in_a_block_or_once_a_call(planner, each, mode
     for number in range(4):
         prompt = torch.arange(3, 9 + number)
         engine.submit(prompt, Settings(planner=planner, max_new_tokens=64, eos="ignore", scores=False))
-    engine.step()
-    with Waits() as waits:
-        engine.step()
-        engine.step()
-    assert waits.count <= 2 * each
+    engine.step()  # which makes the tables that are kept
+    _step_without_waits(engine, each)
+
+
+@pytest.mark.skipif(not ON_GPU, reason="torch tells of waiting on CUDA alone")
+def test_nor_does_a_row_that_comes_under_another_planner(device):
+    engine = Engine(bundled(device), rows=4, cache="block", watch=False)
+    for planner in ("dus", "left-to-right(per_step=2)", "dus(base=4)"):
+        engine.submit(torch.arange(3, 9), Settings(planner=planner, max_new_tokens=64, eos="ignore", scores=False))
+        _step_without_waits(engine, 0)
+
+
+def _step_without_waits(engine, each):
+    """Up to three steps, none of which waits more often than so many times, but for one that ends a block."""
+    for _ in range(3):
+        before = [row.start for row in engine._inside()]
+        with Waits() as waits:
+            engine.step()
+        if before and [row.start for row in engine._inside()][: len(before)] == before:
+            assert waits.count <= each, [str(warning.message) for warning in waits.found]
 
 
 @pytest.mark.skipif(not ON_GPU, reason="memory is bounded on CUDA alone")
@@ -144,7 +170,7 @@ def test_a_batch_that_does_not_fit_is_split_with_the_same_result(device):
     whole = torch.cuda.get_device_properties(device).total_memory
     model, prompts = bundled(device), asked(400)
     alone = written(model, prompts, batch_size=8)
-    room = torch.cuda.memory_allocated(device) + 200_000_000
+    room = torch.cuda.memory_allocated(device) + 80_000_000
     torch.cuda.set_per_process_memory_fraction(room / whole)
     try:
         with warnings.catch_warnings(record=True) as told:
@@ -158,6 +184,10 @@ def test_a_batch_that_does_not_fit_is_split_with_the_same_result(device):
 @pytest.mark.parametrize("how", [{"quantize": "int8"}, {"compile": True}], ids=str)
 @pytest.mark.skipif(not ON_GPU, reason="tests/denoisers compiles and quantizes on a processor")
 def test_other_forms_of_the_model_answer(how, device):
+    if "quantize" in how:
+        pytest.importorskip("torchao")
+    elif not any(map(shutil.which, ("gcc", "cc", "clang"))):
+        pytest.skip("triton needs a C compiler")
     exact = written(bundled(device), asked(8))
     found = written(bundled(device, **how), asked(8))
     same = np.mean([one == other for one, other in zip(exact, found, strict=True)])

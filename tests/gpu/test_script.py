@@ -1,5 +1,6 @@
 """The prepared run, in small on a processor: every part ends, and the page is made of what it left."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,14 @@ def left(tmp_path_factory):
     environment = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "HOME": str(out)}
     subprocess.run(["sh", "benchmarks/gpu.sh", "--tiny", str(out)], cwd=ROOT, check=True, env=environment)
     return out
+
+
+def test_the_limits_leave_time_to_train():
+    script = (ROOT / "benchmarks" / "gpu.sh").read_text()
+    limits = [int(found) for found in re.findall(r"^(?:part|bench) \w+ (\d+) ", script, re.MULTILINE)]
+    assert len(limits) == 7
+    assert sum(limits) <= 430
+    assert "525 - " in script
 
 
 def test_every_part_ends(left):

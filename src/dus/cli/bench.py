@@ -109,7 +109,7 @@ def bench(
     else:
         beside = not growing and denoiser.block_length is None if textbook is None else textbook
         how = {"caches": caches or CACHES, "with_textbook": beside, "variants": variants}
-        found = _measured(denoiser, sizes, growing, [{**rounds, "planner": each} for each in planners], how)
+        found = _measured(denoiser, sizes, growing, [{**rounds, "planner": each} for each in planners], how, out)
     text = _kept(found, out, page)
     typer.echo(json.dumps(found) if as_json else text)
 
@@ -163,9 +163,14 @@ def _forms(load: Callable[..., NativeLM], quantize: str | None, compile: bool) -
 
 
 def _measured(
-    model: NativeLM, sizes: dict[str, list[int]], growing: list[str], asked: list[dict[str, Any]], how: dict[str, Any]
+    model: NativeLM,
+    sizes: dict[str, list[int]],
+    growing: list[str],
+    asked: list[dict[str, Any]],
+    how: dict[str, Any],
+    out: Path | None,
 ) -> dict[str, Any]:
-    """`machine`, `setting`, and `growth` or `runs`, of each planner's `asked`."""
+    """`machine`, `setting`, and `growth` or `runs`, of each planner's `asked`; each run is written as it ends."""
     from dus.bench.growth import AXES, grow, values_for
     from dus.bench.machine import machine
     from dus.bench.measure import Bench, Workload
@@ -177,7 +182,11 @@ def _measured(
     ]
     found: dict[str, Any] = {"machine": machine(model), "setting": asdict(settings[0])}
     if not growing:
-        return found | {"runs": [Bench(model, setting).run(**how) for setting in settings]}
+        found["runs"] = []
+        for setting in settings:
+            found["runs"].append(Bench(model, setting).run(**how))
+            _written(found, out)
+        return found
     ranges = {axis: sizes[axis] or values_for(axis, model, settings[0]) for axis in growing}
     how["tell"] = lambda point: typer.echo(f"{point} …", err=True)
     return found | {"growth": [grow(model, settings[0], axis, values, **how) for axis, values in ranges.items()]}
@@ -212,6 +221,15 @@ def _one(sizes: dict[str, list[int]], asked: dict[str, Any]) -> Workload:
 
     chosen = {AXES[name][0]: (sizes.get(name) or [USUAL[name]])[0] for name in USUAL}
     return Workload(**(asked | chosen))
+
+
+def _written(found: dict[str, Any], out: Path | None) -> None:
+    """What was found so far, in the file that was asked for."""
+    from dus.cli.output import replacing
+
+    if out is not None:
+        with replacing(out) as file:
+            json.dump(found, file, indent=1)
 
 
 def _kept(found: dict[str, Any], out: Path | None, page: Path | None) -> str:

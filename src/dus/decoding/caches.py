@@ -17,6 +17,10 @@ MANY = 8
 """Under `touched`, a step that reads one in so many of a block's masks, or more, recomputes all of them."""
 
 
+_STAGED = 1 << 16
+"""Bytes of a copy to a GPU up to which CUDA stages it itself."""
+
+
 class KeyValuePool(Cache):
     """Keys and values of every canvas column of every line; a forward overwrites those of its layout.
 
@@ -78,12 +82,12 @@ class KeyValuePool(Cache):
 
     def grow(self, lines: int, width: int) -> None:
         """Make room for a larger canvas and keep what is there."""
+        self.used = []  # or what each layer had would stay until all have grown
         for kept in (self.keys, self.values):
             for layer, states in enumerate(kept):
                 larger = states.new_zeros(lines, states.shape[1], width, states.shape[3])
                 larger[: self.lines, :, : self.width] = states
                 kept[layer] = larger
-        self.used = []
         self.lines, self.width = lines, width
 
 
@@ -179,6 +183,8 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     """A host tensor on the device, without waiting for what the device was told before.
 
     A blocking copy does wait. The data is staged before this returns, so the host may overwrite it; only on MPS is it
-    not, and there the copy blocks.
+    not, and there the copy blocks. CUDA stages small copies alone, larger ones go by pinned memory.
     """
+    if device.type == "cuda" and tensor.nbytes > _STAGED and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=device.type != "mps")

@@ -213,12 +213,20 @@ class Canvas:
     def take_back(self, rows: Sequence[Row], revised: Tensor) -> None:
         """Mask positions of the rows' blocks, bool `[N, B]`, again, here and in the trace."""
         cells, inside = self.cells(rows, revised.shape[1])
-        back = revised & send(torch.from_numpy(inside), self.device)
-        for copy in self.copies(rows, cells):
-            self.tokens.view(-1)[send(torch.from_numpy(copy), self.device)[back]] = self.model.mask_token_id
-        at = send(torch.from_numpy(cells), self.device)[back]
-        for target, blank in ((self.step, -1), (self.confidence, 0), (self.entropy, 0)):
-            target.view(-1)[at] = blank
+        place = np.arange(cells.size).reshape(cells.shape)
+        place = np.where(inside, place, place[:, :1])  # as the cells: beyond a block its first position again
+        table = np.stack([place, *self.copies(rows, cells)]).reshape(-1, cells.size)
+        places, *copies = send(torch.from_numpy(table), self.device).unbind(0)
+        back = revised.reshape(-1)[places]
+        blanks = [("tokens", at, self.model.mask_token_id) for at in copies]
+        for name, at, blank in (
+            *blanks,
+            ("step", copies[0], -1),
+            ("confidence", copies[0], 0),
+            ("entropy", copies[0], 0),
+        ):
+            flat = getattr(self, name).view(-1)
+            flat.index_copy_(0, at, flat[at].masked_fill(back, blank))
 
     def mark(self, rows: Sequence[Row], changed: np.ndarray) -> None:
         """Note that tokens of the rows' blocks changed, bool `[N, B]`, whose keys and values are those of before."""

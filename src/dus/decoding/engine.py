@@ -20,7 +20,7 @@ from dus.decoding.caches import send
 from dus.decoding.call import logits_of
 from dus.decoding.canvas import Canvas, Row
 from dus.decoding.groups import Group
-from dus.decoding.sampling import Peaks, broken
+from dus.decoding.sampling import Peaks, look
 from dus.decoding.settings import CACHES, GenerationError, Settings
 from dus.decoding.trace import BlockDone, Decoded, Event, Failed
 from dus.denoisers import Denoiser
@@ -215,11 +215,11 @@ class Engine:
         rows = [row for _, mine in finished for row in mine]
         if not rows:
             return events
-        errors = broken(self.unchecked)
+        lines = send(torch.tensor([row.lines[0] for row in rows]), self.canvas.device)
+        tokens, errors = look(self.unchecked, self.canvas.tokens[lines])
         self.unchecked.clear()
         failed = [row for row in self._inside() if row.number in errors]
         events += [Failed(row.number, errors[row.number]) for row in failed]
-        tokens = self.canvas.tokens[send(torch.tensor([row.lines[0] for row in rows]), self.canvas.device)].cpu()
         leaving, done = list(failed), {}
         for row, line in zip(rows, tokens, strict=True):
             if row in failed:
@@ -240,22 +240,25 @@ class Engine:
         return events
 
     def _decoded(self, done: dict[Row, Tensor]) -> list[Decoded]:
-        """The finished rows, whose tokens are `[W]` on the host; what the trace keeps comes in two transfers."""
+        """The finished rows, whose tokens are `[W]` on the host; what the trace keeps comes in one transfer.
+
+        There steps are float32, which holds them up to 2^24 as they are.
+        """
         if not done:
             return []
         canvas = self.canvas
         lines = send(torch.tensor([row.lines[0] for row in done]), canvas.device)
-        steps = canvas.step[lines].cpu()
-        scores = torch.stack([canvas.confidence[lines], canvas.entropy[lines]], dim=1).cpu()
+        kept = (canvas.step, canvas.confidence, canvas.entropy)
+        traces = torch.stack([each[lines].float() for each in kept], dim=1).cpu()
         found = []
-        for (row, tokens), step, (confidence, entropy) in zip(done.items(), steps, scores, strict=True):
+        for (row, tokens), (step, confidence, entropy) in zip(done.items(), traces, strict=True):
             here = slice(row.origin, row.end)
             found.append(
                 Decoded(
                     row=row.number,
                     tokens=tokens[here].clone(),
                     masked=row.masked[here],
-                    step=step[here].clone(),
+                    step=step[here].long(),
                     confidence=confidence[here].clone(),
                     entropy=entropy[here].clone(),
                     steps=row.taken,

@@ -194,6 +194,7 @@ class Group:
     def _choose(self, choosing: list[int], entropy: Tensor) -> None:
         """Give the rows that choose it the length of their block, by the entropies `[N, B]` of what comes next."""
         lengths: list[Tensor] = []
+        entropy = entropy.cpu()
         for number in choosing:
             row = self.rows[number]
             rule, size = row.settings.auto, row.stop - row.start

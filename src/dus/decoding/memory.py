@@ -18,6 +18,9 @@ SHARE = 0.8
 _COLUMN = 25
 """Bytes of a position on the canvas: its token, its step, two scores and a mark."""
 
+_REFUSED = ("DefaultCPUAllocator: ", "out of memory", "ALLOC_FAILED")
+"""What an error says that is one of memory."""
+
 _MACHINE = Path("/proc/meminfo")
 _CONTAINER = Path("/sys/fs/cgroup")
 
@@ -123,5 +126,5 @@ def _idle_files() -> int:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device refused memory; the CPU's allocator has no error class of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: " in str(error)
+    """Whether a device refused memory; the CPU's allocator and CUDA's libraries have no error class of their own."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _REFUSED)

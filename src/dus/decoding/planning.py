@@ -63,13 +63,15 @@ def settle(planner: Planner, block: BlockState, *flags: Tensor) -> tuple[BlockSt
     wanted = checked(planner, "wanted", planner.wanted(block), block) & block.initially_masked
     due = _due(planner, block, wanted, flags)
     stuck = _stuck(due)
-    while stuck.any():
+    if stuck.any():
         step, length = torch.stack([block.step, block.length]).cpu().numpy()
         last = np.array([planner.num_steps(size) or size if size else 0 for size in length.tolist()]) - 1
+    while stuck.any():
         passing = stuck & (step < last)
         if not passing.any():
             wanted = due.wanted | (due.masked & torch.from_numpy(stuck)[:, None])
             return block, Due(wanted, due.masked, due.flags)
+        step = step + passing
         block = block.at(block.step + send(torch.from_numpy(passing), block.step.device))
         wanted = checked(planner, "wanted", planner.wanted(block), block) & block.initially_masked
         due = Due(_due(planner, block, wanted, ()).wanted, due.masked, due.flags)

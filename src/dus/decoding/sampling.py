@@ -49,10 +49,15 @@ class Sampler:
         defer: list[int],
         device: torch.device | str,
     ) -> None:
+        device = torch.device(device)
         self.temperature = temperature and max(temperature, COLDEST)
         self.top_p, self.top_k = top_p, top_k
-        self.suppress = torch.tensor(suppress, dtype=torch.long, device=device)
-        self.defer = torch.tensor(defer, device=device) if defer else None
+        self.suppress = send(torch.tensor(suppress, dtype=torch.long), device)
+        self.defer: Tensor | None = None
+        if defer:  # bool, by token; the last one stands for all larger ones
+            table = torch.zeros(max(defer) + 2, dtype=torch.bool)
+            table[defer] = True
+            self.defer = send(table, device)
 
     def __call__(self, logits: Tensor, *, seed: Tensor, row: Tensor, position: Tensor, step: Tensor) -> Choice:
         """The choice for logits `[T, V]`, one for each position that is read.
@@ -69,26 +74,35 @@ class Sampler:
         if self.temperature > 0:
             draw = uniform(seed, row, position, step)
             token = self._drawn((logits - peak[..., None]) / self.temperature, draw)
-        deferred = None if self.defer is None else torch.isin(token, self.defer)
+        deferred = None if self.defer is None else self.defer[token.clamp(max=len(self.defer) - 1)]
         return Choice(logits, peak, token, deferred)
 
     def _drawn(self, logits: Tensor, draw: Tensor) -> Tensor:
         """Int64 `[T]`: tokens by inverting the distribution function at the draws."""
         if self.top_k is not None and self.top_k < logits.shape[-1]:
-            kept, index = logits.topk(self.top_k, dim=-1)
-            logits = torch.full_like(logits, -torch.inf).scatter_(-1, index, kept)
+            least = logits.topk(self.top_k, dim=-1).values[..., -1:]
+            above, equal = logits > least, logits == least  # of equal ones the lower tokens, on every device
+            kept = above | (equal & (equal.cumsum(dim=-1) <= self.top_k - above.sum(dim=-1, keepdim=True)))
+            logits = logits.masked_fill(~kept, -torch.inf)
         probability = logits.softmax(dim=-1)
         if self.top_p is not None and self.top_p < 1:
-            ordered, index = probability.sort(dim=-1, descending=True)
-            above = ordered.cumsum(dim=-1) - ordered
+            ordered, index = probability.sort(dim=-1, descending=True, stable=True)
+            above = _summed(ordered) - ordered
             outside = torch.empty_like(above).scatter_(-1, index, above) >= self.top_p
             probability = probability.masked_fill(outside, 0)
-        cumulative = probability.cumsum(dim=-1)
+        cumulative = _summed(probability)
         target = draw[..., None] * cumulative[..., -1:]
         token = torch.searchsorted(cumulative, target, right=True)[..., 0]
         # Rounding may put the target on the total itself; the last token with any probability is meant then.
         last = (cumulative < cumulative[..., -1:]).sum(dim=-1)
         return token.minimum(last)
+
+
+def _summed(values: Tensor) -> Tensor:
+    """Float32 `[T, V]`: sums over the tokens up to each, in float64 as on a CPU; an Apple GPU has none."""
+    if values.device.type in ("cpu", "mps"):
+        return values.cumsum(dim=-1)
+    return values.cumsum(dim=-1, dtype=torch.float64).float()
 
 
 class Choice:
@@ -162,7 +176,7 @@ class Past:
     def forget(self, at: Tensor) -> None:
         """Forget rows, int64 on the host."""
         if self.logs is not None:
-            self.logs[send(at, self.logs.device)] = torch.nan
+            self.logs.index_fill_(0, send(at, self.logs.device), torch.nan)
 
     def keep(self, at: Tensor) -> None:
         """Go on with some rows, int64 on the host."""
@@ -207,22 +221,21 @@ class Peaks:
     where: list[tuple[int, int, int, int, int]]
 
 
-def broken(steps: list[Peaks]) -> dict[int, GenerationError]:
-    """For each row, by number, that met NaN, or no finite logit, what to say: one look at several steps together."""
+def look(steps: list[Peaks], tokens: Tensor) -> tuple[Tensor, dict[int, GenerationError]]:
+    """Tokens, int64 `[N, W]`, on the host, and what is wrong with several steps, seen in one transfer.
+
+    Returns:
+        The tokens, and for each row, by its number, that met NaN, or no finite logit, what to say.
+    """
+    sound = [(step.peak.abs() < -NEVER).long() for step in steps]
+    seen, *parts = torch.cat([tokens.flatten(), *sound]).cpu().split([tokens.numel(), *map(len, sound)])
     found: dict[int, GenerationError] = {}
-    if not steps or bool(_sound(torch.cat([step.peak for step in steps])).cpu().all()):
-        return found
-    for step in steps:
-        bad = ~_sound(step.peak).cpu().numpy()
-        for row in np.unique(step.rows[bad]).tolist():
+    for step, part in zip(steps, parts, strict=True):
+        for row in np.unique(step.rows[part.numpy() == 0]).tolist():
             number, draw, first, last, taken = step.where[row]
             problem = (
                 f"the denoiser gave NaN or no finite logit for row {draw}, in the block of positions {first} to "
                 f"{last}, at the row's step {taken}: its weights, its dtype or a state that it keeps are broken"
             )
             found.setdefault(number, GenerationError(problem))
-    return found
-
-
-def _sound(peak: Tensor) -> Tensor:
-    return peak.abs() < -NEVER
+    return seen.view(tokens.shape), found

@@ -34,10 +34,10 @@ def strides(block_length: int, base: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=64)
-def _ladders(width: int, base: int) -> Tensor:
-    """Int64 `[width + 1, T]`: the strides of a block of each length, 1 from its last step on."""
+def _ladders(width: int, base: int, device: torch.device) -> Tensor:
+    """Int64 `[width + 1, T]`, on a device: the strides of a block of each length, 1 from its last step on."""
     powers = torch.tensor([min(base**t, width + 1) for t in range(1, len(strides(width, base)) + 1)])
-    return (torch.arange(width + 1)[:, None] // powers).clamp(min=1)
+    return (torch.arange(width + 1)[:, None] // powers).clamp(min=1).to(device)
 
 
 @register("dus")
@@ -106,7 +106,7 @@ class DUS(Planner):
         if self.order == "entropy":
             return block.masked
         if self.order == "coarse-to-fine" and self.groups == "levels":
-            ladders = _ladders(block.masked.shape[1], self.base).to(block.step.device)
+            ladders = _ladders(block.masked.shape[1], self.base, block.step.device)
             stride = ladders[block.length, block.step.clamp(max=ladders.shape[1] - 1)]
             return block.masked & (_offset(block) % stride[:, None] == 0)
         return block.masked & (self.turn(block) <= block.step[:, None])
@@ -125,7 +125,7 @@ class DUS(Planner):
 
     def _ladder(self, block: BlockState) -> Tensor:
         """Int64 `[N, T]`: the strides of each row's own length, 1 from the row's last step on."""
-        return _ladders(block.masked.shape[1], self.base).to(block.length.device)[block.length]
+        return _ladders(block.masked.shape[1], self.base, block.length.device)[block.length]
 
     def _count(self, block: BlockState) -> Tensor:
         """Int64 `[N, 1]`: how many groups each row has."""
@@ -153,7 +153,11 @@ class DUS(Planner):
         """Int64 `[N, 1]`: the group with masks left whose entropy is least, ties to the coarser one."""
         zeros = torch.zeros(group.shape, device=group.device)
         count = zeros.scatter_add(1, group, block.masked.float())
-        value = zeros.scatter_add(1, group, prediction.entropy.float().masked_fill(~block.masked, 0))
+        entropy = prediction.entropy.float().masked_fill(~block.masked, 0)
+        if group.device.type == "cpu":
+            value = zeros.scatter_add(1, group, entropy)
+        else:  # where scattering adds in an order that differs from run to run
+            value = (entropy[:, None] * (group[:, None] == _offset(block)[:, None])).sum(dim=2)
         if self.by == "mean":
             value = value / count.clamp(min=1)
         return value.masked_fill(count == 0, torch.inf).argmin(dim=1, keepdim=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -68,12 +69,9 @@ class Levels(Schedule):
         """Int64 `[N, B]`: the step at which each position is due where nothing is held back."""
         width = block.masked.shape[1]
         self._require(width)
-        level_of = torch.empty(self.block_length, dtype=torch.long)
-        for number, level in enumerate(self.levels):
-            level_of[list(level)] = number
-        first = torch.tensor([min(level) for level in self.levels], device=block.length.device)
+        level_of, first = _tables(self.levels, block.length.device)
         met = (first < block.length[:, None]).long()
-        return (met.cumsum(dim=1) - 1).clamp(min=0)[:, level_of[:width].to(block.length.device)]
+        return (met.cumsum(dim=1) - 1).clamp(min=0)[:, level_of[:width]]
 
     def check(self, block_length: int, vocab_size: int | None = None) -> None:
         """Refuse blocks of another length than the levels are for."""
@@ -104,6 +102,15 @@ class Levels(Schedule):
             f"these are for blocks of {self.block_length} positions, not of {block_length}: "
             f"decode with block_length={self.block_length}",
         )
+
+
+@lru_cache(maxsize=64)
+def _tables(levels: tuple[tuple[int, ...], ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Int64 `[B]` and `[T]`, on a device: the level of each offset, and the first offset of each level."""
+    level_of = torch.empty(sum(map(len, levels)), dtype=torch.long)
+    for number, level in enumerate(levels):
+        level_of[list(level)] = number
+    return level_of.to(device), torch.tensor([min(level) for level in levels]).to(device)
 
 
 def _read(name: str) -> tuple[tuple[int, ...], ...]:

@@ -117,11 +117,11 @@ class Deferred(Wrapper):
         width = block.masked.shape[1]
         if self.inner.num_steps(width) is None:
             return torch.zeros_like(block.masked[:, :1])
-        steps = _steps_by_length(self.inner, width).to(block.step.device)
+        steps = _steps_by_length(self.inner, width, block.step.device)
         return (block.step >= steps[block.length] - 1)[:, None]
 
 
 @lru_cache(maxsize=256)
-def _steps_by_length(planner: Planner, width: int) -> Tensor:
-    """Int64 `[width + 1]`: the planner's steps for a block of each length."""
-    return torch.tensor([planner.num_steps(length) or 1 for length in range(width + 1)])
+def _steps_by_length(planner: Planner, width: int, device: torch.device) -> Tensor:
+    """Int64 `[width + 1]`, on a device: the planner's steps for a block of each length."""
+    return torch.tensor([planner.num_steps(length) or 1 for length in range(width + 1)]).to(device)

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from dus.decoding import BlockDone, Decoded, Engine, Event, Failed, GenerationError, Settings, Step
+from dus.decoding.caches import send
 from dus.decoding.memory import is_out_of_memory, warn
 from dus.denoisers import Denoiser
 
@@ -174,8 +176,7 @@ class Rows:
         fresh = [index for index, job in enumerate(jobs) if job.watched and job.steps > job.told]
         if not fresh:
             return []
-        parts = (step.unmasked | step.edited, step.remasked, step.tokens, step.confidence)
-        written, remasked, tokens, confidence = (part.cpu() for part in parts)
+        written, remasked, tokens, confidence = _at_home(step)
         found: list[tuple[Job, Told]] = []
         for index in fresh:
             jobs[index].told = jobs[index].steps
@@ -211,3 +212,12 @@ class Rows:
         self.again.extend(jobs)
         self.alone = self.alone or not short
         return []
+
+
+def _at_home(step: Step) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """On the host, `[N, B]`: the positions that were written and remasked, tokens and confidences, in one transfer."""
+    there = step.tokens.device
+    marks = (send((step.unmasked | step.edited).int(), there), send(step.remasked.int(), there))
+    planes = torch.stack([*marks, step.tokens.int(), step.confidence.view(torch.int32)]).cpu()
+    written, remasked, tokens, confidence = planes
+    return written > 0, remasked > 0, tokens, confidence.view(torch.float32)
