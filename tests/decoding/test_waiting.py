@@ -4,12 +4,15 @@ The engine decodes on a pretended device (`device.py`), which writes down each l
 """
 
 from copy import deepcopy
+from functools import cache
 
+import numpy as np
 import pytest
 import torch
 
 import dus
 from dus.decoding import Decoded, Engine, Settings
+from dus.decoding.caches import layout_of
 from dus.denoisers import DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM, NativeLM
 from dus.denoisers.attention import choose_attention
 from dus.denoisers.sdar import SdarConfig, SdarForMaskedLM
@@ -38,14 +41,12 @@ def made(kind):
     return here, Device().moved(deepcopy(here))
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def models(request):
-    return made(request.param)
+made_once = cache(made)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def full():
-    return made("full")
+    return made_once("full")
 
 
 def decoded(model, submitted, *, rows=3, device=None, **how):
@@ -108,9 +109,14 @@ PLANNERS += [
 
 
 @pytest.mark.parametrize("planner", PLANNERS, ids=str)
-def test_a_scheduled_planner_waits_not_at_all_within_a_block_and_any_other_once_a_call(models, planner):
-    mode = "block" if models[0].block_length else "touched"
-    check(models, alike(planner), each=not planner.scheduled, cache=mode)
+def test_a_scheduled_planner_waits_not_at_all_within_a_block_and_any_other_once_a_call(full, planner):
+    check(full, alike(planner), each=not planner.scheduled, cache="touched")
+
+
+@pytest.mark.parametrize("kind", ["shifted", "block-causal"])
+@pytest.mark.parametrize("planner", ["dus", "eb(gamma=0.1)", "wino", "dus | edited"])
+def test_nor_does_another_kind_of_model(kind, planner):
+    check(made_once(kind), alike(planner), each=planner != "dus", cache="block")
 
 
 @pytest.mark.parametrize("mode", ["none", "prefix", "dual", "block"])
@@ -154,6 +160,18 @@ def test_given_tokens_in_a_block_cost_no_more_than_a_look_for_each_level_that_th
 def test_who_watches_the_steps_costs_no_wait(full):
     check(full, alike("dus"), each=0, cache="block", watch=True)
     check(full, alike("saber"), each=1, cache="block", watch=True)
+
+
+def test_on_a_gpu_lines_are_padded_unless_most_of_that_would_be_repeats(full):
+    for prompt, ragged in ((8, False), (200, True)):
+        computed = np.zeros((9, 208), dtype=bool)
+        computed[:, :8] = computed[0, : prompt + 8] = True
+        layout = layout_of(computed, [208] * 9, torch.device("meta"), ragged=True)
+        assert (layout.rows is not None) == ragged
+        assert sum(layout.counts) == (208 + 8 * 8 if ragged else 9 * 16)
+        assert layout_of(computed, [208] * 9, torch.device("cpu"), ragged=True).rows is not None
+    late = [(0, [3, 4], {}), (1, list(range(3, 38)) * 4, {}), (2, [5], {}), (2, [6], {}), (2, [7, 8], {})]
+    check(full, late, each=0, rows=5, cache="touched")
 
 
 def test_the_pretended_device_sees_what_a_gpu_would():

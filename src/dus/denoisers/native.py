@@ -147,7 +147,12 @@ class NativeLM(MaskedLM):
         return self._formed(keep)
 
     def _formed(self, keep: Tensor | None) -> Tensor | None:
-        """A mask of what may be seen, bool `[N, 1, P, L]`, for eager attention as numbers to add to the scores."""
-        if keep is None or self.model.config._attn_implementation != "eager":
+        """A mask of what may be seen, bool `[N, 1, P, L]`, or the numbers to add to the scores.
+
+        Eager attention takes numbers, and on a GPU torch's own would make them of a bool mask in every layer.
+        """
+        kind = self.model.config._attn_implementation
+        if keep is None or not (kind == "eager" or (kind == attention.SDPA and keep.device.type != "cpu")):
             return keep
-        return torch.zeros_like(keep, dtype=self.dtype).masked_fill(~keep, torch.finfo(self.dtype).min)
+        never = torch.finfo(self.dtype).min if kind == "eager" else -torch.inf
+        return torch.zeros_like(keep, dtype=self.dtype).masked_fill(~keep, never)
