@@ -124,12 +124,10 @@ class NativeLM(MaskedLM):
         keep = None if attention_mask is None else attention_mask.bool()[:, None, None, :]
         if self.block_length is not None:
             self._check_attention(padded=False)
-            end = attention.ends(positions, positions[:, -1:] + 1, self.block_length, self._causal_context)
-            before = (positions[:, None, :] < end[:, :, None])[:, None]
-            keep = before if keep is None else before & keep
+            keep = attention.block_causal(positions, keep, self.block_length, self._causal_context)
         elif self.model.config._attn_implementation not in (*attention.RAGGED, "eager"):
             return attention_mask
-        return self._formed(keep)
+        return attention.formed(keep, self.model)
 
     def _layout_mask(self, layout: Layout) -> Tensor | None:
         """The mask of a rectangular layout, None where every query sees all columns up to its width."""
@@ -144,15 +142,4 @@ class NativeLM(MaskedLM):
             end = attention.ends(columns, seen, self.block_length, self._causal_context)
             before = (torch.arange(width, device=end.device) < end[:, :, None])[:, None]
             keep = before if keep is None else before & keep
-        return self._formed(keep)
-
-    def _formed(self, keep: Tensor | None) -> Tensor | None:
-        """A mask of what may be seen, bool `[N, 1, P, L]`, or the numbers to add to the scores.
-
-        Eager attention takes numbers, and on a GPU torch's own would make them of a bool mask in every layer.
-        """
-        kind = self.model.config._attn_implementation
-        if keep is None or not (kind == "eager" or (kind == attention.SDPA and keep.device.type != "cpu")):
-            return keep
-        never = torch.finfo(self.dtype).min if kind == "eager" else -torch.inf
-        return torch.zeros_like(keep, dtype=self.dtype).masked_fill(~keep, never)
+        return attention.formed(keep, self.model)
