@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import dus
 from dus.decoding import BatchWarning, GenerationError, Settings, memory
-from dus.denoisers import DenoiserAround, DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM, NativeLM
+from dus.decoding.caches import KeyValuePool
+from dus.denoisers import DenoiserAround, DreamConfig, DreamForMaskedLM, Layout, LladaConfig, LladaForMaskedLM, NativeLM
 
 from .standins import Recorder, hashed, rows, same
 
@@ -67,6 +68,21 @@ def test_rows_that_are_done_are_kept():
     kept = {row for row in seen if seen[row] == whole.nfe[row]}
     assert kept == {row for row, count in enumerate(whole.nfe) if count == calls[0]}
     assert all(seen[row] > whole.nfe[row] for row in seen.keys() - kept)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be reported later",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_what_the_libraries_of_a_gpu_say_of_memory_is_understood(said):
+    assert memory.is_out_of_memory(RuntimeError(said))
+    assert not memory.is_lost(RuntimeError(said))
+    assert not memory.is_lost(torch.AcceleratorError("CUDA error: out of memory"))
+    assert memory.is_lost(torch.AcceleratorError("CUDA error: device-side assert triggered"))
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
@@ -161,10 +177,25 @@ class Live(TorchDispatchMode):
         self.now -= count
 
 
+def test_a_pool_that_grows_holds_one_layer_twice_at_most():
+    with Live() as live:
+        pool, layers = KeyValuePool(4, 10), 8
+        pool.layout = Layout(torch.arange(10), None, (10,) * 4, (0,) * 4, (10,) * 4)
+        for layer in range(layers):
+            pool.update(*torch.ones(2, 4, 2, 10, 16), layer)
+        before = pool.keys[0].nbytes
+        pool.grow(4, 20)
+        assert live.most <= 2 * layers * 2 * before + 5 * before
+    assert float(pool.keys[-1][:, :, :10].min()) == 1
+    assert float(pool.keys[-1][:, :, 10:].max()) == 0
+
+
 @pytest.mark.parametrize("cache", ["none", "dual"])
 @pytest.mark.parametrize("family", ["llada", "dream"])
 @pytest.mark.parametrize(
-    "how", [{}, {"temperature": 1.0}, {"temperature": 1.0, "top_p": 0.9}, {"cfg_scale": 1.0}], ids=str
+    "how",
+    [{}, {"temperature": 1.0}, {"temperature": 1.0, "top_p": 0.9}, {"cfg_scale": 1.0}, {"planner": "klass"}],
+    ids=str,
 )
 def test_the_estimate_is_near_what_is_taken(family, cache, how):
     torch.manual_seed(3)
@@ -173,9 +204,9 @@ def test_the_estimate_is_near_what_is_taken(family, cache, how):
     heads = 4 if family == "llada" else 2
     made = model(config(**sizes, num_key_value_heads=heads, vocab_size=500, mask_token_id=2)).eval()
     denoiser, prompts = NativeLM(made), torch.randint(3, 500, (4, 100))
-    asked = {"max_new_tokens": 64, "block_length": 32, "cache": cache, "seed": 1, **how}
+    asked = {"planner": "eb(gamma=1)", "max_new_tokens": 64, "block_length": 32, "cache": cache, "seed": 1, **how}
     with Live() as live:
-        dus.generate(denoiser, prompts, planner="eb(gamma=1)", eos="ignore", **asked)
+        dus.generate(denoiser, prompts, eos="ignore", **asked)
     assert 0.8 < 4 * memory.row_bytes(denoiser, Settings(**asked), 164) / live.most < 1.25
 
 

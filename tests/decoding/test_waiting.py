@@ -4,12 +4,15 @@ The engine decodes on a pretended device (`device.py`), which writes down each l
 """
 
 from copy import deepcopy
+from functools import cache
 
+import numpy as np
 import pytest
 import torch
 
 import dus
 from dus.decoding import Decoded, Engine, Settings
+from dus.decoding.caches import layout_of
 from dus.denoisers import DreamConfig, DreamForMaskedLM, LladaConfig, LladaForMaskedLM, NativeLM
 from dus.denoisers.attention import choose_attention
 from dus.denoisers.sdar import SdarConfig, SdarForMaskedLM
@@ -38,14 +41,12 @@ def made(kind):
     return here, Device().moved(deepcopy(here))
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def models(request):
-    return made(request.param)
+made_once = cache(made)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def full():
-    return made("full")
+    return made_once("full")
 
 
 def decoded(model, submitted, *, rows=3, device=None, **how):
@@ -108,9 +109,14 @@ PLANNERS += [
 
 
 @pytest.mark.parametrize("planner", PLANNERS, ids=str)
-def test_a_scheduled_planner_waits_not_at_all_within_a_block_and_any_other_once_a_call(models, planner):
-    mode = "block" if models[0].block_length else "touched"
-    check(models, alike(planner), each=not planner.scheduled, cache=mode)
+def test_a_scheduled_planner_waits_not_at_all_within_a_block_and_any_other_once_a_call(full, planner):
+    check(full, alike(planner), each=not planner.scheduled, cache="touched")
+
+
+@pytest.mark.parametrize("kind", ["shifted", "block-causal"])
+@pytest.mark.parametrize("planner", ["dus", "eb(gamma=0.1)", "wino", "dus | edited"])
+def test_nor_does_another_kind_of_model(kind, planner):
+    check(made_once(kind), alike(planner), each=planner != "dus", cache="block")
 
 
 @pytest.mark.parametrize("mode", ["none", "prefix", "dual", "block"])
@@ -135,7 +141,7 @@ def test_nor_do_sampling_and_guidance(full, planner, settings):
 
 @pytest.mark.parametrize("planner", ["dus", "cb"])
 def test_choosing_block_lengths_looks_once_at_all_rows(full, planner):
-    check(full, alike(planner, block_length="auto(shortest=4,longest=8)"), each=1, cache="block")
+    check(full, alike(planner, block_length="auto(shortest=4,longest=8)"), each=1 + (planner != "dus"), cache="block")
 
 
 def test_rows_of_different_planners_wait_once_for_each_that_is_not_scheduled(full):
@@ -145,15 +151,29 @@ def test_rows_of_different_planners_wait_once_for_each_that_is_not_scheduled(ful
     check(full, [row for row in submitted if dus.parse(row[2]["planner"]).scheduled], each=0, rows=5, cache="block")
 
 
-def test_given_tokens_in_a_block_cost_no_more_than_a_look_for_each_level_that_they_leave_empty(full):
-    prompt = [3, 0, 4, 0, 5, 0, 6, 0]
-    check(full, [(0, prompt, {"planner": "dus | deferred", "max_new_tokens": 0})], each=4, cache="block")
-    check(full, [(0, prompt, {"planner": "dus", "max_new_tokens": 8})], each=0, cache="block")
+def test_a_level_that_given_tokens_leave_empty_costs_two_looks_at_most(full):
+    prompt = [3, 0, 0, 7, 0, 0, 0, *[7] * 10]  # nothing of the third level, offsets 2, 6, 10 and 14, is masked
+    for planner, each in (("dus | deferred", 3), ("dus", 0)):
+        asked = {"planner": planner, "max_new_tokens": 0, "block_length": 16}
+        check(full, [(0, prompt, asked)], each=each, cache="block")
 
 
 def test_who_watches_the_steps_costs_no_wait(full):
     check(full, alike("dus"), each=0, cache="block", watch=True)
     check(full, alike("saber"), each=1, cache="block", watch=True)
+
+
+def test_on_a_gpu_lines_are_padded_unless_most_of_that_would_be_repeats(full):
+    for prompt, ragged in ((8, False), (200, True)):
+        computed = np.zeros((9, 208), dtype=bool)
+        computed[:, :8] = computed[0, : prompt + 8] = True
+        layout = layout_of(computed, [208] * 9, torch.device("meta"), ragged=True)
+        assert (layout.rows is not None) == ragged
+        assert sum(layout.counts) == (208 + 8 * 8 if ragged else 9 * 16)
+        assert layout_of(computed, [208] * 9, torch.device("cpu"), ragged=True).rows is not None
+    prompts = [(0, [3, 4]), (1, list(range(3, 38)) * 4), (2, [5]), (2, [6]), (2, [7, 8])]
+    late = [(call, prompt, {"planner": "left-to-right"}) for call, prompt in prompts]
+    check(full, late, each=0, rows=5, cache="touched")
 
 
 def test_the_pretended_device_sees_what_a_gpu_would():
@@ -165,7 +185,6 @@ def test_the_pretended_device_sees_what_a_gpu_would():
             there[0].item,
             there.nonzero,
             there.cpu,
-            there.tolist,
             lambda: bool(there.any()),
             lambda: there[there > 4],
             lambda: there[torch.tensor([0])],
@@ -178,6 +197,6 @@ def test_the_pretended_device_sees_what_a_gpu_would():
             before = len(device.waits)
             look()
             assert len(device.waits) > before
-        assert (there + 1).cpu().tolist() == [4, 5, 6, 7]
+        assert (there + 1).cpu().tolist() == [1, 2, 3, 4]
         with pytest.raises(RuntimeError, match="on the device and on the host"):
             there + torch.arange(4)

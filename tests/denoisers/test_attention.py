@@ -1,5 +1,7 @@
 """Attention by matrix products: what torch's own attention gives, and chosen only where it is known to be faster."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
@@ -32,6 +34,21 @@ def test_it_is_softmax_attention_however_many_scores_are_held(sizes, masked, sca
     assert weights is None
     assert found.is_contiguous()
     assert torch.allclose(found, expected.transpose(1, 2), atol=1e-5)
+    if mask is not None:
+        for form in (mask, torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)):
+            packed = attention.by_groups(query, key, value, form, scaling)
+            assert torch.allclose(packed, expected.transpose(1, 2), atol=1e-5)
+
+
+def test_on_a_gpu_cudnn_does_not_attend(monkeypatch):
+    told, chosen = [], []
+    monkeypatch.setattr(torch.backends.cuda, "enable_cudnn_sdp", told.append)
+    config = SimpleNamespace(_attn_implementation="sdpa")
+    for device, expected in (("cpu", []), ("cuda", [False])):
+        where = {"device": torch.device(device), "dtype": torch.bfloat16}
+        attention.choose_attention(SimpleNamespace(config=config, set_attn_implementation=chosen.append, **where))
+        assert told == expected
+    assert chosen[-1] == attention.SDPA
 
 
 @pytest.mark.parametrize(

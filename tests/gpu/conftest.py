@@ -1,6 +1,7 @@
 """What runs on a GPU: `pytest -m gpu`, or on a processor in its place where DUS_GPU=cpu says so."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ DEVICE = os.environ.get("DUS_GPU", "cuda")
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if "gpu" in item.path.parts:
+        if item.path == Path(__file__).with_name("test_gpu.py"):  # the script's own small run is for a processor
             item.add_marker(pytest.mark.gpu)
             if DEVICE == "cuda" and not torch.cuda.is_available():
                 item.add_marker(pytest.mark.skip(reason="there is no GPU; DUS_GPU=cpu runs this on the processor"))

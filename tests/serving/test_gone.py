@@ -15,10 +15,13 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
+import torch
 
 import dus
+from dus.decoding import GenerationError, Settings
+from dus.denoisers import from_callable
 from dus.serving.requests import Limits
-from dus.serving.rows import Job
+from dus.serving.rows import Job, Rows
 
 from .running import SUM, Allergic, Slow, chat, client, eventually, running, turn
 
@@ -195,3 +198,14 @@ def test_sigterm_finishes_what_runs_and_refuses_the_rest(tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_device_that_has_failed_is_not_asked_again():
+    def broken(canvas):
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    rows = Rows(from_callable(broken, mask_token_id=0, vocab_size=5), places=2)
+    for _ in range(2):
+        rows.add(Job(torch.tensor([2, 3]), Settings(max_new_tokens=4)))
+    with pytest.raises(GenerationError, match="has to be started again: CUDA error"):
+        rows.turn()

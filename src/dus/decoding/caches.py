@@ -13,6 +13,9 @@ from transformers import Cache
 
 from dus.denoisers import Layout
 
+REPEATS = 3
+"""On a GPU a layout is ragged only where a rectangular one has more than so many times as many columns."""
+
 MANY = 8
 """Under `touched`, a step that reads one in so many of a block's masks, or more, recomputes all of them."""
 
@@ -158,7 +161,8 @@ def layout_of(computed: np.ndarray, seen: list[int], device: torch.device, *, ra
         computed: Bool `[N, W]`: the columns that are computed, at least one in each line.
         seen: For each line the number of columns that it may attend to.
         device: The device that the layout's tensors go to.
-        ragged: Whether lines may have different numbers of columns. If not, shorter ones repeat their first column.
+        ragged: Whether lines may have different numbers of columns. If not, shorter ones repeat their first column, as
+            they do on a GPU, where attention line by line waits on launches, unless most of it would be repeats.
     """
     columns: np.ndarray
     rows, columns = computed.nonzero()
@@ -168,7 +172,7 @@ def layout_of(computed: np.ndarray, seen: list[int], device: torch.device, *, ra
     if min(counts) == most:
         each = columns.reshape(len(counts), most)
         columns = each[0] if (each == each[0]).all() else each
-    elif ragged:
+    elif ragged and (device.type == "cpu" or most * len(counts) > REPEATS * sum(counts)):
         kept, placed = send(torch.from_numpy(np.stack([rows, columns])), device).unbind(0)
         return Layout(placed, kept, tuple(counts), tuple(first.tolist()), tuple(seen))
     else:

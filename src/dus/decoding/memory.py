@@ -81,7 +81,8 @@ def row_bytes(model: Denoiser, settings: Settings, length: int) -> int:
     Keys and values of the whole canvas, where they are kept; and the larger of what a forward needs in passing, one
     layer's activations over the whole canvas, and of what is made of a block's logits afterwards: for each of them
     once its bytes in the model's dtype, and 18 more for the sampler, the softmax and the entropy, or 36 where top-p or
-    top-k sort them. Under guidance the denoiser has two rows for each. The denoiser's own `row_bytes` tells its part.
+    top-k sort them, and 20 for a planner that compares them with the step before. Under guidance the denoiser has two
+    rows for each. The denoiser's own `row_bytes` tells its part.
 
     Args:
         model: The denoiser.
@@ -91,7 +92,7 @@ def row_bytes(model: Denoiser, settings: Settings, length: int) -> int:
     copies = 1 if settings.cfg_scale == 0 else 2
     kept, passing = model.row_bytes(length, cached=settings.cache != "none")
     sorting = settings.temperature > 0 and (settings.top_p is not None or settings.top_k is not None)
-    each = copies * model.dtype.itemsize + (36 if sorting else 18)
+    each = copies * model.dtype.itemsize + (36 if sorting else 18) + (20 if settings.rule.compares else 0)
     logits = min(model.block_length or settings.longest, length) * model.vocab_size * each
     return copies * (kept + _COLUMN * length) + max(copies * passing, logits)
 
@@ -123,6 +124,11 @@ def _idle_files() -> int:
         return int(counts["inactive_file"])
     except (OSError, KeyError, ValueError):
         return 0
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether a device answers no more: after such an error every later call of the process fails as well."""
+    return isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

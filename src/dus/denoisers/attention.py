@@ -79,10 +79,15 @@ def block_causal(positions: Tensor, keep: Tensor | None, block_length: int, caus
 
 
 def formed(keep: Tensor | None, model: PreTrainedModel) -> Tensor | None:
-    """A mask of what may be seen, bool `[N, 1, P, L]`, for eager attention as numbers to add to the scores."""
-    if keep is None or model.config._attn_implementation != "eager":
+    """A mask of what may be seen, bool `[N, 1, P, L]`, or the numbers to add to the scores.
+
+    Eager attention takes numbers, and on a GPU torch's own would make them of a bool mask in every layer.
+    """
+    kind = model.config._attn_implementation
+    if keep is None or not (kind == "eager" or (kind == SDPA and keep.device.type != "cpu")):
         return keep
-    return torch.zeros_like(keep, dtype=model.dtype).masked_fill(~keep, torch.finfo(model.dtype).min)
+    never = torch.finfo(model.dtype).min if kind == "eager" else -torch.inf
+    return torch.zeros_like(keep, dtype=model.dtype).masked_fill(~keep, never)
 
 
 def spans_blocks(layout: Layout, block_length: int) -> bool:
@@ -111,6 +116,27 @@ def row_by_row(attend: Any, module: nn.Module, query: Tensor, key: Tensor, value
     return torch.cat(out, dim=1)
 
 
+def by_groups(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
+    """Torch's attention where heads share keys and some are masked, which on a GPU else copies all keys and values.
+
+    The heads of a group stand one behind the other, as more queries of the group's keys.
+
+    Args:
+        query, key, value: as for `matmul_attention`.
+        mask: `[N or 1, 1, Q or 1, K]`.
+        scaling: as for `matmul_attention`.
+
+    Returns:
+        Float `[N, Q, H, D]`.
+    """
+    rows, heads, length, width = query.shape
+    group = heads // key.shape[1]
+    mask = mask if mask.shape[2] == 1 else mask.repeat(1, 1, group, 1)
+    packed = query.reshape(rows, key.shape[1], group * length, width)
+    out = nn.functional.scaled_dot_product_attention(packed, key, value, attn_mask=mask, scale=scaling)
+    return out.reshape(rows, heads, length, -1).transpose(1, 2).contiguous()
+
+
 def sdpa_attention(
     module: nn.Module,
     query: Tensor,
@@ -124,8 +150,10 @@ def sdpa_attention(
 
     kwargs["is_causal"] = False
 
-    def attend(*tensors: Any) -> Tensor:
-        return sdpa_attention_forward(*tensors, **kwargs)[0]
+    def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is not None and query.shape[1] > key.shape[1] and query.device.type != "cpu":
+            return by_groups(query, key, value, mask, kwargs.get("scaling"))
+        return sdpa_attention_forward(module, query, key, value, mask, **kwargs)[0]
 
     if ragged is None:
         return attend(module, query, key, value, attention_mask), None
@@ -187,10 +215,13 @@ def choose_attention(model: PreTrainedModel) -> None:
     """Have a model that transformers gave torch's attention attend by the functions here, in place.
 
     By matrix products a bfloat16 model on a CPU does so where they were measured to be faster: with AVX-512's bfloat16
-    instructions, unless there are AMX's too. What a user asked for stays.
+    instructions, unless there are AMX's too. On a GPU torch, in the whole process, is kept from attending by cuDNN,
+    which makes a plan for each new shape. What a user asked for stays.
     """
     if model.config._attn_implementation != "sdpa":
         return
+    if model.device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
     here: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell
     fast = here.get("avx512_bf16", False) and not here.get("amx_bf16", False)
     on_cpu = model.device.type == "cpu" and model.dtype is torch.bfloat16

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dus.decoding import BlockDone, Decoded, Engine, Event, Failed, GenerationError, Settings, Step
 from dus.decoding.caches import send
-from dus.decoding.memory import is_out_of_memory, warn
+from dus.decoding.memory import is_lost, is_out_of_memory, warn
 from dus.denoisers import Denoiser
 
 
@@ -147,7 +147,11 @@ class Rows:
             self.again.remove(job)
 
     def turn(self) -> list[tuple[Job, Told]]:
-        """Make one denoiser call, and tell what came of it for each job."""
+        """Make one denoiser call, and tell what came of it for each job.
+
+        Raises:
+            GenerationError: the device has failed for good, so that beginning again is of no use.
+        """
         while self.again and len(self.inside) < (1 if self.alone else self.places):
             self.add(self.again.popleft())
         if not self.inside:
@@ -156,6 +160,10 @@ class Rows:
         try:
             events = self.engine.step()
         except Exception as error:  # a denoiser is anybody's code
+            if is_lost(error):
+                raise GenerationError(
+                    f"the device has failed, and this process has to be started again: {error}"
+                ) from error
             return self._begin_again(error)
         ended = {event.row for event in events if isinstance(event, Decoded | Failed)}
         return [told for event in events for told in self._told(event, ended)]
