@@ -11,13 +11,13 @@ from dus.lab.training.run import train
 from dus.lab.training.settings import Settings, TrainingError
 
 SETTINGS = Settings(
-    steps=280,
-    decay=80,
+    steps=340,
+    decay=100,
     size=Size(width=128, layers=2, heads=4, mlp=512, kv_heads=4),
     warmup=30,
     tokens_per_batch=2048,
-    save_every=140,
-    probe_every=140,
+    save_every=170,
+    probe_every=170,
     try_every=1000,
     tried=1,
     judged=4,
