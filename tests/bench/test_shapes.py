@@ -28,22 +28,36 @@ def test_there_is_a_shape_of_every_family():
     assert there == FAMILIES.keys()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("name", "pack"), [("llada2-mini", True), ("llada2-mini", False), ("sdar-1.7b", True)])
-def test_products_are_those_of_the_calls(name, pack):
-    model = random_model(name, 1 / 32, dtype=torch.float32, device="cpu")
+def test_products_are_those_of_the_calls(name, pack, dtype):
+    model = random_model(name, 1 / 32, dtype=dtype, device="cpu")
     prepared(model, False, pack=pack)
     products, canvas, config = Products(), torch.arange(6)[None], model.model.config
     with products.watching(model.model):
         model.logits(canvas, read=torch.arange(2))
-    rows = [counts for _, counts in products.made if isinstance(counts, int)]
-    assert set(rows) == {6, 2}
-    assert rows.count(2) == 1  # the vocabulary
-    experts = [counts for _, counts in products.made if not isinstance(counts, int)]
+    layers, width, tokens = config.num_hidden_layers, config.hidden_size, 6
+    each = config.num_attention_heads + 2 * config.num_key_value_heads
+    numbers = tokens * layers * width * config.head_dim * (each + config.num_attention_heads)  # attention's weights
+    numbers += 2 * width * config.vocab_size
+    gated = 3 * width * tokens
     if name == "sdar-1.7b":
-        assert not experts
-        assert len(rows) == 7 * config.num_hidden_layers + 1
+        numbers += layers * gated * config.intermediate_size
     else:
-        assert len(experts) == config.num_hidden_layers - 1
-        assert all(sum(count for _, count in counts) == 6 * config.num_experts_per_tok for counts in experts)
+        experts = config.num_experts_per_tok + config.n_shared_experts
+        numbers += gated * config.intermediate_size + (layers - 1) * gated * experts * config.moe_intermediate_size
+        numbers += (layers - 1) * tokens * width * config.num_experts  # the router
+    with_weights = [given for operation, given, _ in products.made if operation is not torch.ops.aten.bmm.default]
+    assert sum(map(multiplications, with_weights)) == numbers
+    noted = len(products.made)
+    with products.watching(model.model):
+        pass
     products.replay()
-    assert len(products.made) == len(rows) + len(experts)  # what is made again is not noted
+    assert len(products.made) == noted  # what is made again is not noted
+    assert not {tuple(each.shape) for each in products.random.values()} & {(width, config.vocab_size)}  # no weight
+
+
+def multiplications(given):
+    """Of rows and a matrix, or one for each expert, of which each row has one."""
+    rows, weight = given[:2]
+    return rows.numel() // rows.shape[-1] * weight.shape[-2] * weight.shape[-1]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM
 
@@ -219,3 +219,10 @@ def test_the_adapters_tokenizer_comes_first_and_has_to_fit(folder, adapter):
     tokenizer.add_tokens([f"<new{i}>" for i in range(60)])
     tokenizer.save_pretrained(where)
     assert "adapters that add tokens are not supported" in complaint(where)
+
+
+def test_an_adapter_of_the_input_is_refused(folder):
+    plain = AutoModelForMaskedLM.from_pretrained(folder, dtype="float32")
+    told = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    with pytest.raises(DenoiserError, match="PROMPT_TUNING adapts a model's input and not its layers"):
+        NativeLM(get_peft_model(plain, told))

@@ -68,6 +68,9 @@ def test_proxies_are_of_kinds_of_requests(hub):
         ("load_in_4bit", "say quantization_config=BitsAndBytesConfig"),
         ("use_auth_token", "it is called token"),
         ("use_safetensors", "from safetensors alone"),
+        ("load_in_8bit", "say quantization_config=BitsAndBytesConfig"),
+        ("gguf_file", "GGUF files are not read"),
+        ("config", "edit config.json"),
         ("low_cpu_mem_usage", "transformers 5 always loads that way"),
     ],
 )

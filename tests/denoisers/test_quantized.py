@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import TorchAoConfig
+from transformers import FineGrainedFP8Config, TorchAoConfig
 
 import dus
 from dus.denoisers import DenoiserError, LladaForMaskedLM, load, quantized
@@ -107,6 +107,11 @@ def test_what_is_refused(folder, monkeypatch):
         load(folder, quantize="int3")
     with pytest.raises(DenoiserError, match="say the same twice"):
         load(folder, quantize="int8", quantization_config=quantized.quantization("int8"))
+    with pytest.raises(DenoiserError, match="quantization_config is 'int8' and no configuration of transformers"):
+        load(folder, quantization_config="int8")
+    if not torch.accelerator.is_available():
+        with pytest.raises(DenoiserError, match=r"cannot be loaded: .*A GPU or XPU is needed for FP8 quantization"):
+            load(folder, quantization_config=FineGrainedFP8Config())
     monkeypatch.setattr(quantized, "find_spec", lambda name: None)
     with pytest.raises(DenoiserError, match=r"quantize='int8' needs torchao: pip install 'dus\[quantize\]'"):
         load(folder, quantize="int8")

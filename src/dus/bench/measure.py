@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from dus.bench.machine import peak_memory
 from dus.bench.products import Products
 from dus.bench.textbook import textbook
-from dus.bench.timing import Watched, WatchedPlanner, now, side_by_side
+from dus.bench.timing import Watched, WatchedPlanner, in_rounds, now, over, side_by_side
 from dus.decoding import Generation, GenerationError, generate
 from dus.denoisers import NativeLM
 from dus.denoisers.quantized import weight_bytes
@@ -98,20 +98,20 @@ class Bench:
             `setting`, and `lines`: for each way its `name`, the `seconds` of a generation (median) and of the very
             `first` one, `tokens_per_second`, `agreement` (the share of its tokens that equal those of the first line),
             `weights` (bytes), `memory` (bytes, at its peak, on top of those); and for cache modes `nfe` (mean of the
-            rows), `tpf`, `first_block` (seconds), `over_floor` (seconds over those of the bare forwards),
-            `over_products` (those over the products with weights in them; 0 where compiled code hides these), and the
-            shares `denoiser`, `planner` and `rest` of the time of one watched run.
+            rows), `tpf`, `first_block` (seconds), `over_floor` (seconds over those of the bare forwards, the median of
+            the rounds), `over_products` (those over their matrix products alone; 0 where compiled code hides these),
+            and the shares `denoiser`, `planner` and `rest` of the time of one watched run.
         """
         ways = self.ways(caches, with_textbook=with_textbook, variants=variants)
         insides = {way.name: self._inside(way) for way in ways if way.cache is not None}
         bare: dict[str, Callable[[], Any]] = {f"floor of {name}": insides[name].pop("replay") for name in insides}
         bare |= {f"products of {name}": insides[name].pop("products") for name in insides}
-        seconds = side_by_side({way.name: partial(self._generate, way) for way in ways} | bare, self.setting.repeats)
+        taken = in_rounds({way.name: partial(self._generate, way) for way in ways} | bare, self.setting.repeats)
         for name, inside in insides.items():
-            floor, products = seconds[f"floor of {name}"], seconds[f"products of {name}"]
-            inside["over_floor"] = seconds[name] / floor
-            inside["over_products"] = floor / products if inside.pop("multiplies") else 0.0
-        lines = [self._line(way, ways[0], seconds[way.name]) | insides.get(way.name, {}) for way in ways]
+            floor, products = taken[f"floor of {name}"], taken[f"products of {name}"]
+            inside["over_floor"] = over(taken[name], floor)
+            inside["over_products"] = over(floor, products) if inside.pop("multiplies") else 0.0
+        lines = [self._line(way, ways[0], median(taken[way.name])) | insides.get(way.name, {}) for way in ways]
         return {"setting": asdict(self.setting), "lines": lines}
 
     def brief(
@@ -196,7 +196,7 @@ class Bench:
         denoiser, planning = sum(watched.seconds) / total, planner.seconds / total
         products = Products()
         with products.watching(way.model.model):
-            self.generation(str(way.cache), model=way.model)
+            watched.replay()  # whose rows these are: which experts get them depends on their tokens
         return {
             "nfe": nfe,
             "tpf": self.setting.new / nfe,
@@ -206,5 +206,5 @@ class Bench:
             "rest": 1 - denoiser - planning,
             "replay": watched.replay,
             "products": products.replay,
-            "multiplies": len({module for module, _ in products.made}) > 1,
+            "multiplies": bool(products.made),
         }

@@ -13,11 +13,12 @@ from dus.bench.seconds import table as split_table
 from dus.writing.tables import markdown
 
 NOTES = """*faster*: over the first line. *first block*: seconds until it is written. *over floor*: over the same
-denoiser calls with nothing around them. *over products*: those over their products with weights, with nothing between
-these (attention's own are left out). *denoiser*, *planner*, *rest*: shares of the time of one run that is watched;
-the scores that a planner reads are of the rest, and those of a trace are left out (`scores=False`). *memory*: at the
-peak of a run, on top of the weights. *agrees*: tokens equal to the first line's; behind prompts of random tokens every
-token is a near tie, so that this says little about quality."""
+denoiser calls with nothing around them. *over products*: those over their matrix products, with nothing between these
+(all but those within torch's own attention, which is one operation). Both are medians of the rounds. *denoiser*,
+*planner*, *rest*: shares of the time of one run that is watched; the scores that a planner reads are of the rest, and
+those of a trace are left out (`scores=False`). *memory*: at the peak of a run, on top of the weights. *agrees*: tokens
+equal to the first line's; behind prompts of random tokens every token is a near tie, so that this says little about
+quality."""
 FIRST_RUN = " *first run*: seconds of the very first one, with all that is done once."
 SPLIT_NOTES = """*textbook, token by token*: the published loop, one token a call. *schedule*: the same loop with the
 calls of the planner. *logits*: the loop here, which computes logits at wanted positions alone. *cache*: the same with

@@ -9,66 +9,76 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from dus.denoisers.experts import multiplied
-from dus.denoisers.packed import PackedLinear
+_aten = torch.ops.aten
+_PRODUCTS = [_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten._grouped_mm.default]
+_PRODUCTS += [torch.ops.mkldnn._linear_pointwise.default]
 
 
 @dataclass
 class Products:
-    """Products with weights, of linear layers and of experts, as they were made; those of attention are left out.
+    """All matrix products as torch was asked for them: with weights, of experts and routers, and of attention.
+
+    Those within torch's own attention, which is one operation, are not seen.
 
     Attributes:
-        made: For each module its name, and how many rows it got: in all, or for each of the experts that got some.
-        rows: Random ones to make them again with, for each number and width.
+        made: For each the operation and what it was given; of the tensors that are no weights random ones like them.
+        random: These, for each shape.
     """
 
-    made: list[tuple[Any, int | list[tuple[int, int]]]] = field(default_factory=list)
-    rows: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    made: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+    random: dict[tuple[Any, ...], Tensor] = field(default_factory=dict)
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
         """Note the products of the calls within."""
-        handles = [module.register_forward_pre_hook(self._note) for module in model.modules() if _multiplies(module)]
-        try:
+        kept = {each.untyped_storage().data_ptr() for each in model.parameters() if not _opaque(each)}
+        with _Watch(self, kept):
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
-    def _note(self, module: Any, given: tuple[Tensor, ...]) -> None:
-        if isinstance(module, nn.Linear):
-            self.made.append((module, given[0].numel() // module.in_features))
-        else:
-            counts = torch.bincount(given[1].flatten(), minlength=module.num_experts).tolist()
-            self.made.append((module, [(expert, count) for expert, count in enumerate(counts) if count]))
+    def note(self, operation: Any, given: tuple[Any, ...], named: dict[str, Any], weights: set[int]) -> None:
+        """One product, and where plain weights lie."""
+
+        def held(value: Any) -> Any:
+            return value if _is_weight(value, weights) else self._like(value)
+
+        self.made.append((operation, tuple(map(held, given)), {name: held(value) for name, value in named.items()}))
+
+    def _like(self, given: Any) -> Any:
+        """Random numbers as something that is no weight, which all products of its shape share."""
+        if not isinstance(given, Tensor) or not given.is_floating_point():
+            return given
+        key = (tuple(given.shape), given.stride(), given.dtype)
+        if key not in self.random:
+            self.random[key] = torch.empty_strided(*key[:2], dtype=given.dtype, device=given.device).normal_()
+        return self.random[key]
 
     @torch.no_grad()
     def replay(self) -> None:
-        """Make the same products again, on random rows."""
-        for module, counts in self.made:
-            like = module.weight if isinstance(module, nn.Linear) else module.down_proj
-            for weight, which in _weights(module, counts):
-                parts = []
-                for _, count in which:
-                    size = (count, weight.shape[-1])
-                    if size not in self.rows:
-                        self.rows[size] = torch.randn(size, dtype=like.dtype, device=like.device)
-                    parts.append(self.rows[size])
-                if isinstance(module, PackedLinear):
-                    module.product(parts[0])
-                elif isinstance(module, nn.Linear):
-                    nn.functional.linear(parts[0], weight, module.bias)
-                else:
-                    multiplied(weight, parts, which)
+        """Make the same products again."""
+        for operation, given, named in self.made:
+            operation(*given, **named)
 
 
-def _weights(module: Any, counts: int | list[tuple[int, int]]) -> list[tuple[Tensor, list[tuple[int, int]]]]:
-    """The weights of a module, with how many rows each of their experts gets; a linear layer is one expert."""
-    if isinstance(counts, int):
-        return [(module.weight, [(0, counts)])]
-    return [(module.gate_up_proj, counts), (module.down_proj, counts)]
+class _Watch(TorchDispatchMode):
+    def __init__(self, products: Products, weights: set[int]) -> None:
+        super().__init__()
+        self.products, self.weights = products, weights
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func in _PRODUCTS:
+            self.products.note(func, args, kwargs or {}, self.weights)
+        return out
 
 
-def _multiplies(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or getattr(getattr(module, "gate_up_proj", None), "ndim", 0) == 3
+def _opaque(tensor: Tensor) -> bool:
+    """Whether a tensor has no memory of its own to be known by: it is packed, or stands for others."""
+    return type(tensor) not in (Tensor, nn.Parameter) or tensor.layout is not torch.strided
+
+
+def _is_weight(given: Any, weights: set[int]) -> bool:
+    if not isinstance(given, Tensor):
+        return False
+    return _opaque(given) or given.untyped_storage().data_ptr() in weights

@@ -27,15 +27,25 @@ def now() -> float:
     return time.perf_counter()
 
 
-def side_by_side(actions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each action, in rounds, so that a slow spell of the machine strikes all alike."""
+def in_rounds(actions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each action in each round, so that a slow spell of the machine strikes all alike."""
     taken: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(repeats):
         for name, action in actions.items():
             began = now()
             action()
             taken[name].append(now() - began)
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+    return taken
+
+
+def side_by_side(actions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each action, in rounds."""
+    return {name: statistics.median(seconds) for name, seconds in in_rounds(actions, repeats).items()}
+
+
+def over(longer: list[float], shorter: list[float]) -> float:
+    """How many times as long one action took as another, as the median of the rounds, each of which has both."""
+    return statistics.median(one / other for one, other in zip(longer, shorter, strict=True))
 
 
 @dataclass(frozen=True)

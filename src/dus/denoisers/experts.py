@@ -60,15 +60,15 @@ def experts_forward(experts: Any, hidden: Tensor, chosen: Tensor, shares: Tensor
     Returns:
         Float `[T, D]`.
     """
-    tokens, each = chosen.shape
+    each = chosen.shape[1]
     by_expert, order = chosen.reshape(-1).sort()
     counts = torch.bincount(by_expert, minlength=experts.num_experts).tolist()
     used = [(expert, count) for expert, count in enumerate(counts) if count]
-    inner = experts._apply_gate(_products(experts.gate_up_proj, hidden[order // each], used))
-    out = _products(experts.down_proj, inner, used) * shares.reshape(-1)[order, None]
-    place = torch.empty_like(order)
-    place[order] = torch.arange(len(order), device=order.device)
-    return out[place].view(tokens, each, -1).sum(dim=1).to(hidden.dtype)
+    rows = order // each
+    inner = experts._apply_gate(_products(experts.gate_up_proj, hidden.index_select(0, rows), used))
+    shared = inner * shares.reshape(-1).index_select(0, order)[:, None]  # here, as it is narrower than what comes out
+    out = _products(experts.down_proj, shared.to(hidden.dtype), used)
+    return torch.zeros_like(hidden).index_add_(0, rows, out)
 
 
 def _products(weight: Tensor, rows: Tensor, used: list[tuple[int, int]]) -> Tensor:

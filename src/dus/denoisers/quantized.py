@@ -69,6 +69,10 @@ def check_quantized(config: dict[str, Any], folder: Path, asked: Any = None) -> 
         DenoiserError: the `quant_method` of its `quantization_config` is unknown; or the family's published matrices
             are split while they load, which no quantizer allows for.
     """
+    if isinstance(asked, str):
+        raise DenoiserError(
+            f"quantization_config is {asked!r} and no configuration of transformers; quantize is a name."
+        )
     told = config.get("quantization_config")
     whole = SPLIT.get(config["model_type"])
     if whole and (told or asked) and any(name.endswith(whole) for name in published_modules(folder)):
