@@ -29,11 +29,10 @@ import httpx2 as httpx
 import torch
 
 import dus
-from dus.bench.machine import machine
+from dus.bench.measure import machine
 from dus.cli.answering import here, written
 from dus.decoding import Settings
-from dus.evaluation.questions import held_out
-from dus.evaluation.tasks import get
+from dus.evaluation.tasks import get, held_out
 from dus.serving.batch import Batch
 from dus.serving.shards import Shards
 from dus.serving.source import Asked, Piece, Shard
