@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -133,25 +134,10 @@ class WatchedPlanner(Planner):
         """The inner planner's."""
         return self.inner.num_steps(block_length)
 
-    @property
-    def scheduled(self) -> bool:
-        """The inner planner's."""
-        return self.inner.scheduled
-
-    @property
-    def revises(self) -> bool:
-        """The inner planner's."""
-        return self.inner.revises
-
-    @property
-    def edits(self) -> bool:
-        """The inner planner's."""
-        return self.inner.edits
-
-    @property
-    def compares(self) -> bool:
-        """The inner planner's."""
-        return self.inner.compares
+    scheduled, revises, edits, compares = (
+        property(attrgetter(f"inner.{name}"), doc="The inner planner's.")
+        for name in ("scheduled", "revises", "edits", "compares")
+    )
 
 
 @dataclass
