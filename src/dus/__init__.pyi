@@ -11,7 +11,7 @@ from dus.decoding import Trace as Trace
 from dus.decoding import generate as generate
 from dus.decoding import infill as infill
 from dus.decoding import steps as steps
-from dus.decoding.arguments import ArgumentError as ArgumentError
+from dus.decoding.settings import ArgumentError as ArgumentError
 from dus.denoisers import Denoiser as Denoiser
 from dus.denoisers import DenoiserError as DenoiserError
 from dus.denoisers import from_callable as from_callable

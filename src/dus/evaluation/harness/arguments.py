@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from dus.decoding import Settings
-from dus.decoding.arguments import idle
+from dus.decoding.settings import idle
 from dus.writing.synonyms import meant
 
 Rows: TypeAlias = int | Literal["auto"]
