@@ -29,7 +29,7 @@ import httpx2 as httpx
 import torch
 
 import dus
-from dus.bench.measure import machine
+from dus.bench.machine import machine
 from dus.cli.answering import here, written
 from dus.decoding import Settings
 from dus.evaluation.tasks import get, held_out

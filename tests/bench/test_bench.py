@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from dus.bench import requests, timing
 from dus.bench.growth import draw, grow, values_for
-from dus.bench.measure import Bench, Workload, machine, peak_memory
+from dus.bench.machine import machine, peak_memory
+from dus.bench.measure import Bench, Workload
 from dus.bench.shapes import SHAPES, random_model
 from dus.bench.timing import Watched, WatchedPlanner, side_by_side
 from dus.decoding import GenerationError

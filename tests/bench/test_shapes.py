@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dus.bench.measure import Bench, Workload
+from dus.bench.products import Products
 from dus.bench.shapes import SHAPES, random_model
-from dus.bench.timing import Products
 from dus.decoding import GenerationError
 from dus.denoisers.known import FAMILIES
 from dus.denoisers.load import prepared

@@ -167,7 +167,8 @@ def _measured(
 ) -> dict[str, Any]:
     """`machine`, `setting`, and `growth` or `runs`, of each planner's `asked`."""
     from dus.bench.growth import AXES, grow, values_for
-    from dus.bench.measure import Bench, Workload, machine
+    from dus.bench.machine import machine
+    from dus.bench.measure import Bench, Workload
 
     fields = [AXES[name][0] for name in sizes]
     choices = [[USUAL[name]] if name in growing or not values else values for name, values in sizes.items()]
@@ -184,7 +185,7 @@ def _measured(
 
 def _split(model: NativeLM, sizes: dict[str, list[int]], asked: dict[str, Any], cache: str) -> dict[str, Any]:
     """`machine`, `setting` and `split`."""
-    from dus.bench.measure import machine
+    from dus.bench.machine import machine
     from dus.bench.seconds import where_the_seconds_go
 
     setting = _one(sizes, asked)
@@ -196,7 +197,7 @@ def _requests(
     model: NativeLM, sizes: dict[str, list[int]], asked: dict[str, Any], count: int, cache: str
 ) -> dict[str, Any]:
     """`machine`, `setting` and `requests`."""
-    from dus.bench.measure import machine
+    from dus.bench.machine import machine
     from dus.bench.requests import measure
 
     setting = _one({"batch": [8], "prompt": [512], **{name: values for name, values in sizes.items() if values}}, asked)
