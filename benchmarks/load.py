@@ -32,8 +32,7 @@ import dus
 from dus.bench.machine import machine
 from dus.cli.answering import here, written
 from dus.decoding import Settings
-from dus.evaluation.questions import held_out
-from dus.evaluation.tasks import get
+from dus.evaluation.tasks import get, held_out
 from dus.serving.batch import Batch
 from dus.serving.shards import Shards
 from dus.serving.source import Asked, Piece, Shard

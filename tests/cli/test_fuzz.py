@@ -16,12 +16,11 @@ import dus
 from dus.cli.prompts import read_prompts, to_rows
 from dus.evaluation.cells import grid
 from dus.evaluation.engine import Local
-from dus.evaluation.questions import held_out
 from dus.evaluation.report.page import page
 from dus.evaluation.report.results import sections
 from dus.evaluation.store import Store
 from dus.evaluation.sweep import sweep
-from dus.evaluation.tasks import get
+from dus.evaluation.tasks import get, held_out
 from dus.lab.analysis import files
 from dus.planners import registered
 from dus.planners.base import Wrapper

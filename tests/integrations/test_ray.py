@@ -10,10 +10,9 @@ import torch
 from dus.denoisers import DenoiserError, load
 from dus.evaluation.cells import grid
 from dus.evaluation.engine import Local, shards
-from dus.evaluation.questions import held_out
 from dus.evaluation.store import Store
 from dus.evaluation.sweep import sweep
-from dus.evaluation.tasks import get
+from dus.evaluation.tasks import get, held_out
 from dus.integrations.ray import LIVES, RayEngine, RayError, _result
 
 ray = pytest.importorskip("ray")

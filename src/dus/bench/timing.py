@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -140,22 +141,7 @@ class WatchedPlanner(Planner):
         """The inner planner's."""
         return self.inner.num_steps(block_length)
 
-    @property
-    def scheduled(self) -> bool:
-        """The inner planner's."""
-        return self.inner.scheduled
-
-    @property
-    def revises(self) -> bool:
-        """The inner planner's."""
-        return self.inner.revises
-
-    @property
-    def edits(self) -> bool:
-        """The inner planner's."""
-        return self.inner.edits
-
-    @property
-    def compares(self) -> bool:
-        """The inner planner's."""
-        return self.inner.compares
+    scheduled, revises, edits, compares = (
+        property(attrgetter(f"inner.{name}"), doc="The inner planner's.")
+        for name in ("scheduled", "revises", "edits", "compares")
+    )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from dus.denoisers import MaskedLM
     from dus.evaluation.intervals import Accuracy
-    from dus.evaluation.questions import HeldOut
+    from dus.evaluation.tasks import HeldOut
 
 SOLVED = (("arithmetic", 1), ("arithmetic", 2), ("instructions", 1))
 SHOWN = 3
@@ -61,8 +61,7 @@ def demo(
     from rich.console import Console
 
     from dus.cli.loading import load_asked
-    from dus.evaluation.questions import held_out
-    from dus.evaluation.tasks import get
+    from dus.evaluation.tasks import get, held_out
 
     denoiser = load_asked(context)
     console = Console(highlight=False)

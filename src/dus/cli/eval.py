@@ -19,8 +19,8 @@ from dus.cli.output import command_line
 if TYPE_CHECKING:
     from dus.evaluation.engine import Engine
     from dus.evaluation.presets import Preset
-    from dus.evaluation.questions import Questions
     from dus.evaluation.store import Outcome
+    from dus.evaluation.tasks import Questions
 
 OF_PRESET = "the preset's"
 
@@ -127,8 +127,7 @@ def _asked(
     task: str, chosen: Preset, limit: int | None, data_dir: Path | None, chat: bool | None
 ) -> Sequence[Questions]:
     """A task of our own at each level; or a benchmark, the whole of it where no limit was given."""
-    from dus.evaluation.questions import held_out
-    from dus.evaluation.tasks import TASKS, get
+    from dus.evaluation.tasks import TASKS, get, held_out
 
     if task in TASKS or find_spec("lm_eval") is None:
         asked = [held_out(get(task), level, chosen.limit) for level in chosen.levels]

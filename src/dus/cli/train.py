@@ -55,12 +55,13 @@ def train(
     OUT/model is then what `dus.load` takes. Now and then the model answers problems; programs that it writes for `code`
     run in the sandbox. A run ends early with a short decay: `--resume --steps NOW+800 --decay 800`.
     """
+    from dus.lab.training import check as checking
     from dus.lab.training import run
     from dus.lab.training.settings import chosen
 
     if check:
         with tempfile.TemporaryDirectory() as folder:
-            learned, report = run.check((out or Path(folder)) / "check", seed or 0, family or "llada")
+            learned, report = checking.check((out or Path(folder)) / "check", seed or 0, family or "llada")
         typer.echo(f"{'learned' if learned else 'learned nothing'}: {report}")
         raise typer.Exit(0 if learned else 1)
     if family is not None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
-from dus.evaluation.questions import Questions
+from dus.evaluation.tasks import Questions
 from dus.planners import DUS, Planner, parse
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dus.denoisers import Denoiser
 from dus.evaluation.cells import Cell
-from dus.evaluation.questions import Questions
+from dus.evaluation.tasks import Questions
 
 if TYPE_CHECKING:
     from torch import Tensor

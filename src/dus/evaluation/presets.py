@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dus.evaluation.cells import Cell, SweepError, grid
 from dus.evaluation.intervals import TOKEN_BY_TOKEN
-from dus.evaluation.questions import Questions
+from dus.evaluation.tasks import Questions
 
 EQUAL_COUNTS = "confidence(like=dus(groups=residues))"
 LIKE_DUS = tuple(f"{score}(like=dus)" for score in ("confidence", "entropy", "margin", "random", "left-to-right"))

@@ -8,8 +8,8 @@ from typing import Any
 
 from dus.evaluation.cells import Cell, SweepError
 from dus.evaluation.engine import Engine, Shard, shards
-from dus.evaluation.questions import Questions
 from dus.evaluation.store import Outcome, Store
+from dus.evaluation.tasks import Questions
 
 
 def sweep(

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import dus
+from dus.evaluation.harness.answers import Calls
 from dus.evaluation.harness.arguments import HarnessError
 from dus.evaluation.harness.model import DusLM
-from dus.evaluation.harness.records import Calls
 from dus.lab.theory import MarkovDenoiser, random_markov
 
 from .standins import Counter, hashed, letters, requests, scripted

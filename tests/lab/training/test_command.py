@@ -4,8 +4,7 @@ from dataclasses import replace
 import pytest
 
 from dus.cli import main
-from dus.lab.training import run as check
-from dus.lab.training import settings
+from dus.lab.training import check, settings
 from dus.lab.training.data import Curriculum
 from dus.lab.training.model import Size
 

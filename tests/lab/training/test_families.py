@@ -11,7 +11,7 @@ from transformers import AutoModelForMaskedLM
 from dus.cli import main
 from dus.denoisers import load
 from dus.denoisers.known import FAMILIES
-from dus.lab.training import run as check
+from dus.lab.training import check
 from dus.lab.training.model import Size, build, masked_logits
 from dus.lab.training.settings import TrainingError
 from dus.lab.training.tokenizer import build as words

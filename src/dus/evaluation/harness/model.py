@@ -16,11 +16,21 @@ from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from dus.denoisers import Denoiser, load
-from dus.evaluation.harness.answers import Answer, Attempt, accelerator, answers, attempt, fitting, present, written
+from dus.evaluation.harness.answers import (
+    Answer,
+    Attempt,
+    Calls,
+    Record,
+    accelerator,
+    answers,
+    attempt,
+    fitting,
+    present,
+    written,
+)
 from dus.evaluation.harness.arguments import Arguments, HarnessError, logger
 from dus.evaluation.harness.kept import Kept, asked_of, draws, model_of, object_of
 from dus.evaluation.harness.likelihood import Estimate, Likelihood, Pair
-from dus.evaluation.harness.records import Calls, Record
 from dus.evaluation.harness.work import Texts, Work, grouped, once
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from dus.decoding import generate
 from dus.denoisers import Denoiser
 from dus.evaluation.intervals import Accuracy
-from dus.evaluation.questions import held_out
-from dus.evaluation.tasks import Task
+from dus.evaluation.tasks import Task, held_out
 from dus.lab.theory.chains import TheoryError
 from dus.lab.theory.gap import Gap, Mean, gaps
 from dus.lab.theory.losses import ONE_BY_ONE, losses

@@ -12,8 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from dus.evaluation.intervals import TOKEN_BY_TOKEN
-from dus.evaluation.questions import held_out
-from dus.evaluation.tasks import LEVELS, TASKS
+from dus.evaluation.tasks import LEVELS, TASKS, held_out
 from dus.lab.training import journal
 from dus.lab.training.measure import BLOCK_LENGTH, Verdict
 from dus.lab.training.model import SIZES

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from torch.utils.data import IterableDataset
 
-from dus.evaluation.questions import held_out
-from dus.evaluation.tasks import LEVELS, TASKS, Task
+from dus.evaluation.tasks import LEVELS, TASKS, Task, held_out
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -16,8 +16,7 @@ from transformers import TrainerCallback
 from dus.evaluation.cells import grid
 from dus.evaluation.engine import Local, shards
 from dus.evaluation.intervals import TOKEN_BY_TOKEN, Accuracy
-from dus.evaluation.questions import held_out
-from dus.evaluation.tasks import LEVELS, TASKS, Task
+from dus.evaluation.tasks import LEVELS, TASKS, Task, held_out
 from dus.lab.training import journal
 from dus.lab.training.data import Encoder, Row, drawn_equation, encode_problems, masks
 from dus.lab.training.model import as_checkpoint, masked_logits

@@ -19,7 +19,7 @@ from dus.evaluation.tasks import Problem, Unit
 from dus.lab.tasks.code import forms, larger, words
 from dus.lab.tasks.code.forms import Draft
 from dus.lab.tasks.code.inputs import draw
-from dus.lab.tasks.code.pieces import LETTERS
+from dus.lab.tasks.code.operations import LETTERS
 from dus.lab.tasks.generated import Generated
 
 LONGEST_VALUE = 150

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dus.lab.tasks.code import pieces, words
+from dus.lab.tasks.code import operations, words
 from dus.lab.tasks.code.lists import EACH, NUMBERS, WORDS
-from dus.lab.tasks.code.operations import CHECKS, INTS, TEXTS, Operation
-from dus.lab.tasks.code.pieces import Function, Piece
+from dus.lab.tasks.code.operations import CHECKS, INTS, TEXTS, Function, Operation, Piece
 
 Constants = Sequence[Any]
 
@@ -91,8 +90,8 @@ GOING_ON = {kind: [o for o in LATER[kind] if o.gives != "bool"] for kind in TYPE
 SAME = {kind: [o for o in GOING_ON[kind] if o.gives == kind] for kind in TYPES}
 """Operations by what they take: any, those on the value as a whole, those that may follow others, those that others may
 follow, those that keep it."""
-VALUES: dict[str, Sequence[Piece]] = {"numbers": pieces.NUMBER_VALUES, "words": pieces.WORD_VALUES}
-TESTS: dict[str, Sequence[Piece]] = {"numbers": pieces.NUMBER_TESTS, "words": pieces.WORD_TESTS}
+VALUES: dict[str, Sequence[Piece]] = {"numbers": operations.NUMBER_VALUES, "words": operations.WORD_VALUES}
+TESTS: dict[str, Sequence[Piece]] = {"numbers": operations.NUMBER_TESTS, "words": operations.WORD_TESTS}
 ELEMENT = {"numbers": ("x", "number"), "words": ("word", "word")}
 WITH_ARGUMENT = {
     "int": [o for o in INTS if o.label in ("add", "subtract", "scale", "remainder", "at_least", "at_most")],

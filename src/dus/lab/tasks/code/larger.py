@@ -20,7 +20,7 @@ from dus.lab.tasks.code.forms import (
     through,
     written,
 )
-from dus.lab.tasks.code.pieces import NUMBER_TESTS, NUMBER_VALUES, WORD_TESTS, Piece
+from dus.lab.tasks.code.operations import NUMBER_TESTS, NUMBER_VALUES, WORD_TESTS, Piece
 
 PAIR_VALUES = (
     Piece("a plus b", "a + b", lambda p, c: sum(p)),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from dus.lab.tasks.code.operations import taking
-from dus.lab.tasks.code.pieces import NUMBER_TESTS, NUMBER_VALUES, WORD_TESTS, WORD_VALUES, Function, Piece
+from dus.lab.tasks.code.operations import NUMBER_TESTS, NUMBER_VALUES, WORD_TESTS, WORD_VALUES, Function, Piece, taking
 
 SEPARATORS = ("-", ", ", " ", "/", ":", "_", " and ", ";")
 
