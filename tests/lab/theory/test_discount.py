@@ -46,4 +46,6 @@ def test_what_is_lost_is_within_the_bound_of_both_sides(seed, spread, positions)
 
 
 def test_the_page_holds_the_statement():
-    assert SECTION.strip() in (Path(__file__).parents[3] / "docs" / "research" / "theory.md").read_text(encoding="utf-8")
+    assert SECTION.strip() in (Path(__file__).parents[3] / "docs" / "research" / "theory.md").read_text(
+        encoding="utf-8"
+    )
