@@ -78,7 +78,7 @@ def test_the_guide_to_speed_says_what_its_page_says():
 def test_the_figures_in_the_readme_are_those_of_their_pages():
     readme, tasks = " ".join(text(ROOT / "README.md").split()), text(DOCS / "results/tasks.md")
     part = tasks.split("## Instructions, level 1")[1]
-    for planner in ("confidence(per_step=1)", "dus", "confidence(like=dus)"):
+    for planner in ("confidence(per_step=1)", "cb(tau=0.9)", "dus", "confidence(like=dus)"):
         cell = next(line for line in part.splitlines() if line.startswith(f"| `{planner}` |")).split(" | ")[3]
         right, calls = cell.split(", ")
         assert re.search(
