@@ -8,7 +8,7 @@ from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from dus.decoding.colours import block_steps, colour, ink, pieces
+from dus.writing.colours import block_steps, colour, ink, pieces
 
 if TYPE_CHECKING:
     from dus.decoding import Generation
