@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-sglang fuzz lint report pages bench
+.PHONY: demo test test-sglang fuzz docs lint report pages bench
 
 demo: .venv/installed
 	$(BIN)/dus demo
@@ -15,6 +15,9 @@ test-sglang: .venv-sglang/installed  # in an environment of its own, since SGLan
 
 fuzz: .venv/installed  # 8,000 inputs a test, above 100,000 in all
 	DUS_FUZZ=8000 $(BIN)/pytest -n auto tests/cli/test_fuzz.py tests/cli/test_fuzz_generate.py
+
+docs: .venv/installed  # into the folder site, which can be read from the disk: open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 PRESET := $(if $(QUICK),report-quick,report)
 

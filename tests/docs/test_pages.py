@@ -7,12 +7,13 @@ import click
 import pytest
 import typer
 
+from dus.cli import main
 from dus.cli.app import app
 
 from .pages import DOCS, PAGES, ROOT, name, text
 
-COMMAND = re.compile(r"^(?: {4})?dus (?!planners$).+$", re.MULTILINE)
-IN_A_SENTENCE = re.compile(r"(?<!`)`(dus [a-z-]+ [^`]*--[^`]+)`(?!`)")
+COMMAND = re.compile(r"^(?: {4})?dus (?!planners$)[a-z].+$", re.MULTILINE)
+IN_A_SENTENCE = re.compile(r"(?<!`)`(dus [a-z-]+ [^`]*--[a-z-]+\s+[^`]+)`(?!`)")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -77,7 +78,7 @@ def test_the_guide_to_speed_says_what_its_page_says():
 def test_the_figures_in_the_readme_are_those_of_their_pages():
     readme, tasks = " ".join(text(ROOT / "README.md").split()), text(DOCS / "results/tasks.md")
     part = tasks.split("## Instructions, level 1")[1]
-    for planner in ("confidence(per_step=1)", "dus", "confidence(like=dus)"):
+    for planner in ("confidence(per_step=1)", "cb(tau=0.9)", "dus", "confidence(like=dus)"):
         cell = next(line for line in part.splitlines() if line.startswith(f"| `{planner}` |")).split(" | ")[3]
         right, calls = cell.split(", ")
         assert re.search(
@@ -128,3 +129,13 @@ def test_every_picture_is_on_a_page():
     pictures.discard(DOCS / "pictures/favicon.svg")
     other_format = {path.with_suffix(suffix) for path in shown for suffix in (".png", ".svg")}
     assert sorted(pictures - shown - other_format) == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "concepts/masked-diffusion.md"], ids=name)
+def test_a_moving_picture_is_what_its_command_draws(page, tmp_path, capsys):
+    drawing = [words for words in commands(page) if words[1] == "compare" and "--svg" in words]
+    assert drawing
+    for words in drawing:
+        picture = ROOT / words[-1]
+        assert main([*words[1:-1], str(tmp_path / picture.name)]) == 0
+        assert text(tmp_path / picture.name) == text(picture)

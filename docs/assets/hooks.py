@@ -1,14 +1,23 @@
-"""What mkdocs calls while it builds: the notebooks of this folder become pages, with the outputs that they hold."""
+"""What mkdocs calls while it builds the site."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+_CODE_WITH_BARS = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Take the escape from bars in the code of a table, which GitHub needs and which would be shown here."""
+    return _CODE_WITH_BARS.sub(lambda code: code[0].replace("\\|", "|"), markdown)
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add a page for each notebook; the notebook itself is there to be downloaded."""
+    """Add a page for each notebook, with the outputs that it holds; the notebook itself is there to be downloaded."""
     for notebook in sorted(Path(config.docs_dir).glob("notebooks/*.ipynb")):
         page = f"notebooks/{notebook.stem}.md"
         files.append(File.generated(config, page, content=as_markdown(notebook)))
@@ -22,16 +31,16 @@ def as_markdown(notebook: Path) -> str:
     for cell in cells:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
-        parts += [_shown(output) for output in cell.get("outputs", ())]
+        outputs = cell.get("outputs", ())
+        parts += [_shown(output["data"]) for output in outputs if "data" in output]
+        if printed := "".join("".join(output["text"]) for output in outputs if "text" in output):
+            parts.append(f"```text\n{printed.rstrip()}\n```")
     title, *rest = parts
     return "\n\n".join([title, f"[Download this notebook]({notebook.name})", *rest]) + "\n"
 
 
-def _shown(output: dict) -> str:
-    data = output.get("data", {})
+def _shown(data: dict[str, Any]) -> str:
     if "text/html" in data:
         return f'<div class="output">\n{"".join(data["text/html"])}\n</div>'
-    if "image/png" in data:
-        picture = f"data:image/png;base64,{data['image/png'].strip()}"
-        return f'<img class="output" alt="The figure that the cell above draws" src="{picture}">'
-    return f"```text\n{''.join(output.get('text', data.get('text/plain', ''))).rstrip()}\n```"
+    picture = "".join(data["image/png"]).replace("\n", "")
+    return f'<img class="output" alt="What the cell above draws" src="data:image/png;base64,{picture}">'
