@@ -169,6 +169,21 @@ def test_the_command_prints_json_and_writes_it(tmp_path):
     ]
 
 
+def test_a_run_that_is_stopped_leaves_what_it_had(tmp_path, monkeypatch):
+    from dus.cli.app import app
+
+    def stopped(bench, **how):
+        if bench.setting.planner != "dus":
+            raise KeyboardInterrupt
+        return {"setting": {}, "lines": []}
+
+    monkeypatch.setattr(Bench, "run", stopped)
+    file = tmp_path / "bench.json"
+    options = ["--shape", "llada-8b", "--scale", "0.015625", "--planner", "dus", "--planner", "eb", "--out", str(file)]
+    assert CliRunner().invoke(app, ["bench", *options]).exit_code != 0
+    assert len(json.loads(file.read_text())["runs"]) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "part"),
     [
