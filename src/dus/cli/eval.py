@@ -32,7 +32,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for the results; a sweep that was stopped goes on there.")],
     *,
     preset: Annotated[
-        str, typer.Option(help="Where nothing else is said: default, order, report or report-quick.")
+        str, typer.Option(help="Where nothing else is said: default, field, order, report or report-quick.")
     ] = "default",
     model: Model = None,
     task: Annotated[str, typer.Option(help="Tasks, separated by commas: arithmetic, …, or gsm8k, ….")] = "arithmetic",
