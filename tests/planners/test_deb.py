@@ -103,9 +103,7 @@ def test_where_two_settings_part_the_larger_bound_and_the_smaller_rate_go_on(bat
 def test_what_is_rejected_may_be_followed_by_a_farther_position_that_fits():
     entropy = torch.tensor([[1.0, 2, 9, 9, 9, 3]])
     block = BlockState.begin(torch.tensor([[True, True, False, False, False, True]]))
-    assert offsets(DiscountedEntropyBounded(0.5, rho=0.5, f=0).select(block, Prediction(entropy=entropy))) == [
-        {0, 5}
-    ]
+    assert offsets(DiscountedEntropyBounded(0.5, rho=0.5, f=0).select(block, Prediction(entropy=entropy))) == [{0, 5}]
 
 
 @pytest.mark.parametrize("fields", [{"gamma": -1}, {"rho": 1.5}, {"rho": float("nan")}, {"f": -0.1}])

@@ -81,8 +81,13 @@ class DiscountedEntropyBounded(Planner):
             confidence = prediction.confidence
             sure = among & ((rank(confidence, among) + 2) * (1 - confidence) < self.f)
             among = sure | (among & ~sure.any(dim=1, keepdim=True))
-        width = among.shape[1]
-        return _bounded(prediction.entropy, among, self.gamma, _factors(self, width, str(among.device)))
+        factors = self.factors(among.shape[1], str(among.device))
+        return _bounded(prediction.entropy, among, self.gamma, factors)
+
+    def factors(self, width: int, device: str) -> Tensor:
+        """Float `[B]`: what an entropy counts by its distance to another position; 0 at distance 0, its own."""
+        shares = self.shares or tuple(self.rho**distance for distance in range(width))
+        return _factors(shares, width, device)
 
     def reads(self) -> tuple[Path, ...]:
         """The file of shares, where there is one."""
@@ -90,11 +95,9 @@ class DiscountedEntropyBounded(Planner):
 
 
 @lru_cache(maxsize=256)
-def _factors(planner: DiscountedEntropyBounded, width: int, device: str) -> Tensor:
-    """Float `[B]`: what an entropy counts by its distance to another position; 0 at distance 0, its own."""
-    powers = [planner.rho**distance for distance in range(width - 1)]
-    shares = [*planner.shares, *planner.shares[-1:] * width][: width - 1]
-    return torch.tensor([0.0, *(shares or powers)], device=device)
+def _factors(shares: tuple[float, ...], width: int, device: str) -> Tensor:
+    """Float `[B]`: 0, then the shares, of which the last goes on."""
+    return torch.tensor([0.0, *shares, *shares[-1:] * width][:width], device=device)
 
 
 def _bounded(entropy: Tensor, among: Tensor, gamma: float, factors: Tensor) -> Tensor:

@@ -170,9 +170,9 @@ def limits(suite: Suite, record: dict[str, Any]) -> str:
     return f"""One model, `{record["model"]["name"]}`, trained on problems of the same generators as these, and
 {" or ".join(map(str, problems))} of them a cell on {tasks} tasks: differences below about
 {100 / problems[0] ** 0.5:.0f} points on one task are noise. Which tokens of a text depend on each other is a property of
-the text and the model; a large model on real text may rank these planners otherwise. Our planner's default was chosen
-on problems of training seeds of the same generators, the peers' are those of their papers and codes, so ours is fitted
-to these tasks and theirs are not. Nothing here says anything about temperatures above 0.
+the text and the model; a large model on real text may rank these planners otherwise. Our default was chosen on problems
+of training seeds of the same generators; the peers' settings are those of their papers and published code. So ours is
+fitted to these tasks, and theirs are not. Nothing here says anything about temperatures above 0.
 
 The same on LLaDA-8B and GSM8K, resumable:
 
