@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dus.cli.theory_discount import discount
 from dus.cli.theory_english import filled, judged
 from dus.cli.theory_language import language, written
 from dus.cli.theory_model import blocks, gap, long, order
@@ -53,5 +54,5 @@ def best(
             typer.echo(f"  {number + 1:>2}  {line}")
 
 
-for measured in (gap, long, order, blocks, language, written, filled, judged):
+for measured in (discount, gap, long, order, blocks, language, written, filled, judged):
     theory.command()(measured)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,13 @@ from dus.lab.theory.sampling import sampled_divergence
 from dus.lab.theory.schedules import divergence, schedule_of
 from dus.lab.theory.situation import Situation
 from dus.lab.theory.sources import Source
-from dus.planners import DiscountedEntropyBounded, parse
+from dus.planners import DiscountedEntropyBounded, Planner, parse
 
-BOUNDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+BOUNDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
 """In bits, for `eb` and `deb`."""
+
+SHOWN = (0.2, 0.5, 1.0)
+"""The bounds at which what is lost stands beside what is summed."""
 
 THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """For `cb`."""
@@ -96,22 +100,19 @@ def discounted(source: Source, length: int, *, rho: float, samples: int = 500, s
         }
         within: dict[str, tuple[str, Estimate]] = {}
         for name, rules in rivals.items():
-            found = [
-                (
-                    str(rule).replace(str(file), "shares.json"),
-                    sampled_divergence(source, rule, length, True, samples, seed),
-                )
-                for rule in rules
-            ]
+            found = [(named(rule), sampled_divergence(source, rule, length, True, samples, seed)) for rule in rules]
             fast = [each for each in found if each[1].calls <= calls]
             if fast:
                 within[name] = min(fast, key=lambda each: each[1].nats)
-        bounded = {
-            str(rule).replace(str(file), "shares.json"): losses_and_sums(source, rule, length, samples, seed)
-            for rule in (*by_rate[4:7], *by_file[4:7])
-        }
+        shown = [rule for rule in (*by_rate, *by_file) if rule.gamma in SHOWN]
+        bounded = {named(rule): losses_and_sums(source, rule, length, samples, seed) for rule in shown}
     best = best_schedules(table, calls).divergence(calls)
     return Discounted(source.name, shares, calls, divergence(schedule, table.item), best, within, bounded)
+
+
+def named(rule: Planner) -> str:
+    """A planner's text, without the folder of its file."""
+    return re.sub(r"file='[^']*/", "file='", str(rule))
 
 
 def losses_and_sums(
