@@ -32,5 +32,10 @@ both grows with I(X_i; X_l), and at that one's bound it is the term above. ∎
   modulus, to which it may be far from equal; and revealed tokens change the channels.
 - The entropies are those of the truth. A trained denoiser's own entropies bound nothing where it is miscalibrated.
 - Copies at a distance break the assumption of (2): where X_{i+8} = X_i, they share H(X_i), and a power of ρ < 1 allows
-  only ρ^7 of it. No discount by distance that falls everywhere can mend that.
+  only ρ^7 of it. No discount by distance that falls everywhere can mend that; a share for each distance can, which
+  `deb(file=…)` reads and `dus calibrate --planner deb` measures: [on chains](results/discount.md) it loses nothing
+  where tokens are copies at a distance. (2) then reads I(X_{a_j}; X_{L_j}) ≤ s H(X_{a_j}), with s the largest share of
+  a distance from a_j to L_j, which is an assumption about pairs where L_j has several members.
+- Patience, `f`, is no part of it. It is about greedy answers: Fast-dLLM's theorem says when those of one call are what
+  they would have been one by one.
 """
