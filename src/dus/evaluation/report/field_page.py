@@ -169,10 +169,10 @@ def limits(suite: Suite, record: dict[str, Any]) -> str:
     more = f"--limit {ASKED} --block-length {lengths} --max-new-tokens {TOKENS} --out results/field-llada"
     return f"""One model, `{record["model"]["name"]}`, trained on problems of the same generators as these, and
 {" or ".join(map(str, problems))} of them a cell on {tasks} tasks: differences below about
-{100 / problems[0] ** 0.5:.0f} points on one task are noise. Which tokens of a text depend on each other is a property of
-the text and the model; a large model on real text may rank these planners otherwise. Our default was chosen on problems
-of training seeds of the same generators; the peers' settings are those of their papers and published code. So ours is
-fitted to these tasks, and theirs are not. Nothing here says anything about temperatures above 0.
+{100 / problems[0] ** 0.5:.0f} points on one task are noise. Which tokens of a text depend on each other is a property
+of the text and the model; a large model on real text may rank these planners otherwise. Our default was chosen on
+problems of training seeds of the same generators; the peers' settings are those of their papers and published code. So
+ours is fitted to these tasks, and theirs are not. Nothing here says anything about temperatures above 0.
 
 The same on LLaDA-8B and GSM8K, resumable:
 

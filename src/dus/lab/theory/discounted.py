@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,7 +92,7 @@ def discounted(source: Source, length: int, *, rho: float, samples: int = 500, s
         file.write_text(json.dumps({"shares": shares}), encoding="utf-8")
         by_rate = [DiscountedEntropyBounded(gamma, rho, f=0) for gamma in BOUNDS]
         by_file = [DiscountedEntropyBounded(gamma, f=0, file=str(file)) for gamma in BOUNDS]
-        rivals = {
+        rivals: dict[str, Sequence[Planner]] = {
             "eb": [parse(f"eb(gamma={gamma})") for gamma in BOUNDS],
             "cb": [parse(f"cb(tau={tau})") for tau in THRESHOLDS],
             "deb": by_rate,
