@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dus.evaluation.cells import SweepError
 from dus.evaluation.report import write_field
 from dus.evaluation.report.aup import aup
-from dus.evaluation.report.field import SLACK, Suite, envelope, family, matches, peer
+from dus.evaluation.report.field import SLACK, Suite, envelope, family, finished, matches, peer
 from dus.evaluation.report.field_page import DEFAULT, in_words
 from dus.evaluation.report.results import sections
 
@@ -67,6 +67,22 @@ def test_the_peer_is_the_best_of_another_family_at_the_block_length_that_is_as_f
     assert peer(section, section.find("eb(gamma=1)", "none", 8)) is None
 
 
+def test_a_block_length_at_which_a_planner_is_missing_is_left_out():
+    found = sections(
+        [
+            at(planner, 4, QUARTERS, questions=task, block_length=length)
+            for task in ("letters", "words")
+            for length in (8, 16)
+            for planner in ("deb", "cb(tau=0.9)")
+            if (task, length, planner) != ("words", 8, "cb(tau=0.9)")
+        ]
+        + [at("confidence(per_step=1)", 9, QUARTERS, questions="words")]
+    )
+    assert [section.block_lengths for section in finished(found)] == [[8, 16], [16]]
+    with pytest.raises(SweepError, match="no block length is finished on every task"):
+        finished([*found, only([at("eb(gamma=1)", 4, QUARTERS)])])
+
+
 def two_tasks():
     """Two tasks at the settings of two families, and one setting that only one of them has."""
     found = []
@@ -118,5 +134,5 @@ def test_the_page_has_every_part_and_a_sweep_without_a_shared_setting_is_refused
     for path in page.with_suffix("").iterdir():
         assert path.read_bytes() == (again.with_suffix("") / path.name).read_bytes()
     swept(folder, "saber", questions=asked(9, name="others"))
-    with pytest.raises(SweepError, match="no planner was finished on every task"):
+    with pytest.raises(SweepError, match="no block length is finished on every task"):
         write_field(folder, tmp_path / "page.md")

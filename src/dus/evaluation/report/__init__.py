@@ -11,6 +11,7 @@ from typing import Any
 from dus.evaluation.cells import SweepError
 from dus.evaluation.report import field_figure, figures, reference, tables
 from dus.evaluation.report.aup import aups
+from dus.evaluation.report.field import finished
 from dus.evaluation.report.field_page import DEFAULT, field_page
 from dus.evaluation.report.page import page
 from dus.evaluation.report.results import MEASURES, Section, paired, sections
@@ -64,14 +65,13 @@ def write_field(folder: Path, out: Path, *, command: str = "") -> Path:
         The page.
 
     Raises:
-        SweepError: As for `write`; or tasks that are not scored by right answers, or share no setting.
+        SweepError: As for `write`; or tasks that are not scored by right answers, or no block length that is finished
+            on all of them.
     """
     found, record = _found(folder, out)
     if any(section.unit != "right" or len(section.caches) > 1 for section in found):
         raise SweepError(f"a comparison is of right answers in one cache mode, and {folder} holds something else too")
-    shared = set.intersection(*({(one.planner, one.block_length) for one in section.results} for section in found))
-    if not shared:
-        raise SweepError(f"no planner was finished on every task of {folder} at the same block length")
+    found = finished(found)
     beside = out.with_suffix("")
     pictures = []
     for section, slug in zip(found, _slugs(found), strict=True):

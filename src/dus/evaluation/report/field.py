@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dus.evaluation.accuracy import TOKEN_BY_TOKEN
+from dus.evaluation.cells import SweepError
 from dus.evaluation.intervals import DRAWS, Interval
 from dus.evaluation.report.aup import aup
 from dus.evaluation.report.results import Paired, Result, Section, paired
@@ -32,6 +34,25 @@ def families(section: Section) -> dict[str, list[Result]]:
     for result in section.results:
         found.setdefault(family(result.planner), []).append(result)
     return found
+
+
+def finished(sections: Sequence[Section]) -> list[Section]:
+    """The sections without block lengths at which some planner of the sweep is still missing: a peer that was not run
+    yet beats nobody. Token by token, which is run at one length, counts where it is.
+
+    Raises:
+        SweepError: No block length is finished on every task.
+    """
+    planners = {one.planner for section in sections for one in section.results} - {TOKEN_BY_TOKEN}
+    kept, shared = [], set.intersection(*(set(section.block_lengths) for section in sections))
+    for section in sections:
+        run = {(one.planner, one.block_length) for one in section.results}
+        whole = {length for length in section.block_lengths if all((planner, length) in run for planner in planners)}
+        shared &= whole
+        kept.append(replace(section, results=tuple(one for one in section.results if one.block_length in whole)))
+    if not shared:
+        raise SweepError("no block length is finished on every task: the sweep goes on where it was stopped")
+    return kept
 
 
 def peer(section: Section, ours: Result) -> Result | None:

@@ -48,7 +48,7 @@ def _drawn(section: Section, default: str) -> Figure:
 
     lengths, found = section.block_lengths, families(section)
     ours = next((name for name, own in found.items() if any(one.planner == default for one in own)), None)
-    foot = 0.55 + 0.19 * (len(found) + 2) / max(1, min(LINES, len(lengths)))
+    foot = 0.75 + 0.19 * (len(found) + 2) / max(1, min(LINES, len(lengths)))
     width, height = 0.6 + ACROSS * max(2, len(lengths)), DOWN + foot
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)

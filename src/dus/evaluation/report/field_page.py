@@ -26,7 +26,8 @@ with whatever settings were run. *AUP* is the area under accuracy over tokens a 
 tasks. *At equal calls* means in at most {SLACK:.0%} more. The best peer is chosen on the same problems on which it is
 compared, from all other families, so the comparison leans to its side; p is not corrected for so many tests. McNemar's
 exact test counts the problems that only one of the two solves. Seconds are left out: planners cost next to nothing
-beside a denoiser, so calls are what differs. Everything is in the CSV files beside this page's pictures."""
+beside a denoiser, so calls are what differs. Block lengths that are not finished are left out. Everything is in the CSV
+files beside this page's pictures."""
 
 
 def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Sequence[str], command: str) -> str:
