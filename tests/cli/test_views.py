@@ -9,9 +9,9 @@ import torch
 
 from dus.cli import demo
 from dus.cli.colours import coloured, legend, step_style
-from dus.decoding.colours import block_steps, pieces
 from dus.evaluation.accuracy import Accuracy
 from dus.planners import parse, registered
+from dus.writing.colours import block_steps, pieces
 
 from .conftest import byte_tokenizer
 

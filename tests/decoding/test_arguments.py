@@ -9,7 +9,7 @@ import torch
 
 import dus
 from dus.decoding import GenerationError, GenerationWarning
-from dus.decoding.arguments import ArgumentError
+from dus.decoding.settings import ArgumentError
 
 from .standins import Pieces, hashed, same
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForMaskedLM
+from transformers import AutoModelForMaskedLM, DynamicCache
 
-from dus.denoisers import load
+from dus.denoisers import DenoiserError, load
 
 from .conftest import published_logits
 
@@ -56,10 +56,35 @@ def test_auto_model_gives_the_published_rows(golden, denoiser, reference):
         torch.testing.assert_close(model(input_ids=canvas, attention_mask=mask).logits, raw, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_the_model_makes_its_own_block_causal_mask(golden, attention):
+    """Called as transformers, diffusers and trainers do: with the padding mask, or with none."""
+    canvas, references = published_logits(golden)
+    padding = torch.zeros_like(canvas[:, :3])
+    padded = {
+        "input_ids": torch.cat([padding, canvas], dim=1),
+        "attention_mask": torch.cat([padding, torch.ones_like(canvas)], dim=1),
+    }
+    for block_length, raw in references.items():
+        model = load(golden, dtype="float32", block_length=block_length, attn_implementation=attention).model
+        close = {"atol": 1e-5 * float(raw.abs().max()), "rtol": 0.0}
+        with torch.no_grad():
+            torch.testing.assert_close(model(canvas).logits, raw, **close)
+            if block_length is not None:
+                torch.testing.assert_close(model(**padded).logits[:, 3:], raw, **close)
+
+
+def test_a_block_causal_model_refuses_what_would_lose_its_mask(golden, denoiser):
+    if denoiser.block_length is None:
+        pytest.skip("attention is full")
+    with pytest.raises(DenoiserError, match=r"with past_key_values needs an attention_mask \[N, 1, P, L\]"):
+        denoiser.model(torch.tensor([[1, 2]]), past_key_values=DynamicCache(config=denoiser.model.config))
+
+
 def test_equals_the_plain_transformers_model_without_causal_mask(denoiser, reference):
     canvas, _ = reference
     model = denoiser.model
-    plain = type(model).__bases__[0](model.config).eval()
+    plain = type(model).__bases__[-1](model.config).eval()
     assert type(plain).__module__.startswith("transformers.")
     plain.load_state_dict(model.state_dict())
     with torch.no_grad():

@@ -40,13 +40,13 @@ class Model(torch.nn.Module):
         return SimpleNamespace(logits=logits.index_fill(-1, torch.tensor([MASK]), -1e9))
 
 
-def run(denoiser, scheduler, prompt, **arguments):
+def run(denoiser, scheduler, prompt, model=None, **arguments):
     """The tokens of the pipeline, and how many calls they took."""
-    pipeline = LLaDA2Pipeline(model=Model(denoiser), tokenizer=None, scheduler=scheduler)
+    pipeline = LLaDA2Pipeline(model=model or Model(denoiser), tokenizer=None, scheduler=scheduler)
     pipeline.set_progress_bar_config(disable=True)
     defaults = {"block_length": BLOCK, "editing_threshold": None, "eos_token_id": END, "mask_token_id": MASK}
     answer = pipeline(input_ids=prompt, output_type="seq", **{**defaults, **arguments})
-    return answer.sequences.tolist(), pipeline.model.calls
+    return answer.sequences.tolist(), getattr(pipeline.model, "calls", None)
 
 
 PROMPTS = torch.arange(22).view(2, 11) * 7 % 240
@@ -108,6 +108,20 @@ def test_a_planner_gives_what_generate_gives(denoiser, planner):
     answers = dus.generate(denoiser, prompts, planner=planner, max_new_tokens=length)
     assert [row[: row.index(END)] if END in row else row for row in found] == [row.tolist() for row in answers.tokens]
     assert calls <= max(answers.nfe) + 2
+
+
+def test_a_loaded_model_stands_in_the_pipeline_as_it_is(denoiser):
+    arguments = {"gen_length": 21, "num_inference_steps": 3}
+    expected, _ = run(denoiser, DUSScheduler(), PROMPTS, **arguments)
+    assert run(denoiser, DUSScheduler(), PROMPTS, model=denoiser.model, **arguments)[0] == expected
+
+
+def test_a_saved_pipeline_holds_the_scheduler(denoiser, tmp_path):
+    scheduler = DUSScheduler(planner="eb(gamma=1)", block_length=8)
+    LLaDA2Pipeline(model=denoiser.model, tokenizer=None, scheduler=scheduler).save_pretrained(tmp_path)
+    again = DUSScheduler.from_pretrained(tmp_path, subfolder="scheduler")
+    assert (again.config.planner, again.config.block_length) == ("eb(gamma=1)", 8)
+    assert load(tmp_path / "model").block_length == BLOCK
 
 
 def test_the_configuration_round_trips(tmp_path):

@@ -88,7 +88,7 @@ def into_file(out: Path, context: typer.Context, prompts: list[Prompt], decoding
     """
     from dus.cli.loading import asked, identity_of
     from dus.decoding import Settings
-    from dus.decoding.arguments import warn_of_idle
+    from dus.decoding.settings import warn_of_idle
     from dus.serving.shards import Shards, lines_of
     from dus.serving.source import Asked
     from dus.writing.locks import alone

@@ -73,7 +73,7 @@ def batch(
     from dus.cli.answering import here, seed_of, written
     from dus.cli.loading import asked, identity_of
     from dus.decoding import Settings
-    from dus.decoding.arguments import warn_of_idle
+    from dus.decoding.settings import warn_of_idle
     from dus.serving.shards import Shards
     from dus.serving.source import Shard, files_of, scan
     from dus.writing.locks import alone

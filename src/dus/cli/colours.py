@@ -9,7 +9,7 @@ from typing import Any
 from rich.style import Style
 from rich.text import Text
 
-from dus.decoding.colours import colour, ink, pieces
+from dus.writing.colours import colour, ink, pieces
 
 _LEGEND = 8
 MASK, END = "▁", "·"

@@ -134,7 +134,7 @@ def _show(model: MaskedLM, outcomes: list[Outcome]) -> None:
     from rich.text import Text
 
     from dus.cli.colours import coloured, scale
-    from dus.decoding.colours import block_steps
+    from dus.writing.colours import block_steps
 
     table = Table(box=box.HORIZONTALS, pad_edge=False, show_lines=True)
     table.add_column("planner", overflow="fold", max_width=24)

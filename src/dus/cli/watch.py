@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from dus.cli.colours import DIM, MASK, coloured, legend
-from dus.decoding.colours import block_steps
+from dus.writing.colours import block_steps
 
 if TYPE_CHECKING:
     from dus.decoding import Generation, Step

@@ -1,10 +1,9 @@
 """The engine: planner x denoiser -> tokens, with sampling, stopping and the trace."""
 
-from dus.decoding.arguments import GenerationWarning
 from dus.decoding.engine import Engine
 from dus.decoding.generate import generate, infill, steps
 from dus.decoding.memory import BatchWarning
-from dus.decoding.settings import GenerationError, Settings
+from dus.decoding.settings import GenerationError, GenerationWarning, Settings
 from dus.decoding.trace import BlockDone, Decoded, Event, Failed, Generation, Step, Trace
 
 __all__ = [

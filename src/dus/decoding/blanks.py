@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from dus.decoding.answers import tokenizer_of
-from dus.decoding.arguments import GenerationWarning
-from dus.decoding.settings import GenerationError
+from dus.decoding.settings import GenerationError, GenerationWarning
 from dus.denoisers import Denoiser
 
 BLANK = "[MASK]"

@@ -10,11 +10,10 @@ from typing import Any, Literal
 import torch
 
 from dus.decoding.answers import check_denoiser
-from dus.decoding.arguments import understood, warn_of_idle
 from dus.decoding.blanks import to_blanks
 from dus.decoding.prompts import Prompts, to_rows
 from dus.decoding.run import Progress, Run
-from dus.decoding.settings import GenerationError, Settings
+from dus.decoding.settings import GenerationError, Settings, understood, warn_of_idle
 from dus.decoding.trace import Generation, Step
 from dus.denoisers import Denoiser, from_callable
 from dus.planners import Planner

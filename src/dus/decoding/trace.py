@@ -164,7 +164,7 @@ class Generation:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from dus.decoding.colours import as_html
+        from dus.writing.colours import as_html
 
         return as_html(self, _SHOWN)
 

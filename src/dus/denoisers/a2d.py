@@ -18,6 +18,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from dus.denoisers.block_causal import BlockCausalLM
 from dus.denoisers.family import as_published, register, require
 
 
@@ -84,21 +85,21 @@ def _published(ours: dict[str, Any], architecture: str) -> dict[str, Any]:
     return published | {"architectures": [architecture]}
 
 
-class A2dLlamaForMaskedLM(LlamaForCausalLM):
+class A2dLlamaForMaskedLM(BlockCausalLM, LlamaForCausalLM):
     """A Llama as a masked LM: row i of the logits predicts token i."""
 
     config_class = A2dLlamaConfig
     shift = 0
 
 
-class A2dQwen2ForMaskedLM(Qwen2ForCausalLM):
+class A2dQwen2ForMaskedLM(BlockCausalLM, Qwen2ForCausalLM):
     """A Qwen2 as a masked LM: row i of the logits predicts token i."""
 
     config_class = A2dQwen2Config
     shift = 0
 
 
-class A2dQwen3ForMaskedLM(Qwen3ForCausalLM):
+class A2dQwen3ForMaskedLM(BlockCausalLM, Qwen3ForCausalLM):
     """A Qwen3 as a masked LM: row i of the logits predicts token i."""
 
     config_class = A2dQwen3Config

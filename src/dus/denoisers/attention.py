@@ -64,6 +64,27 @@ def ends(columns: Tensor, seen: Tensor | int, block_length: int, causal_context:
     return (block + 1) * block_length
 
 
+def block_causal(positions: Tensor, keep: Tensor | None, block_length: int, causal_context: bool) -> Tensor:
+    """The block-causal mask of whole rows, bool `[N, 1, L, L]`, True where a key may be seen.
+
+    Args:
+        positions: Int64 `[N or 1, L]`: the columns, counted from the row's first token.
+        keep: Bool `[N, 1, 1, L]`: the keys that are no padding; None where there is none.
+        block_length: The block of the grid that begins at the row's first token.
+        causal_context: As for `ends`.
+    """
+    end = ends(positions, positions[:, -1:] + 1, block_length, causal_context)
+    before = (positions[:, None, :] < end[:, :, None])[:, None]
+    return before if keep is None else before & keep
+
+
+def formed(keep: Tensor | None, model: PreTrainedModel) -> Tensor | None:
+    """A mask of what may be seen, bool `[N, 1, P, L]`, for eager attention as numbers to add to the scores."""
+    if keep is None or model.config._attn_implementation != "eager":
+        return keep
+    return torch.zeros_like(keep, dtype=model.dtype).masked_fill(~keep, torch.finfo(model.dtype).min)
+
+
 def spans_blocks(layout: Layout, block_length: int) -> bool:
     """Whether some query of a layout may not see all the columns that its row may."""
     return any(

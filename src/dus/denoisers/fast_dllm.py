@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from dus.denoisers.block_causal import BlockCausalLM
 from dus.denoisers.family import as_published, register, require
 
 
@@ -35,7 +36,7 @@ class FastDllmConfig(Qwen2Config):
         return published | {"architectures": ["Fast_dLLM_QwenForCausalLM"]}
 
 
-class FastDllmForMaskedLM(Qwen2ForCausalLM):
+class FastDllmForMaskedLM(BlockCausalLM, Qwen2ForCausalLM):
     """Fast-dLLM v2 as a transformers model: row i of its own logits predicts token i + 1, as published."""
 
     config_class = FastDllmConfig

@@ -10,6 +10,7 @@ from typing import Any
 from transformers import Glm4MoeConfig, Glm4MoeForCausalLM
 from transformers.core_model_loading import Concatenate, ConversionOps, WeightConverter, WeightRenaming
 
+from dus.denoisers.block_causal import BlockCausalLM
 from dus.denoisers.family import as_published, register, require, without_nulls
 
 _ONLY = {
@@ -75,11 +76,8 @@ class Llada2Config(Glm4MoeConfig):
         return _ONLY | published | {"architectures": ["LLaDA2MoeModelLM"]}
 
 
-class Llada2ForMaskedLM(Glm4MoeForCausalLM):
-    """LLaDA2 as a transformers masked LM: row i of the logits predicts token i.
-
-    Attention goes both ways unless a mask is given; `NativeLM` gives the block-causal one.
-    """
+class Llada2ForMaskedLM(BlockCausalLM, Glm4MoeForCausalLM):
+    """LLaDA2 as a transformers masked LM: row i of the logits predicts token i."""
 
     config_class = Llada2Config
     shift = 0

@@ -124,12 +124,10 @@ class NativeLM(MaskedLM):
         keep = None if attention_mask is None else attention_mask.bool()[:, None, None, :]
         if self.block_length is not None:
             self._check_attention(padded=False)
-            end = attention.ends(positions, positions[:, -1:] + 1, self.block_length, self._causal_context)
-            before = (positions[:, None, :] < end[:, :, None])[:, None]
-            keep = before if keep is None else before & keep
+            keep = attention.block_causal(positions, keep, self.block_length, self._causal_context)
         elif self.model.config._attn_implementation not in (*attention.RAGGED, "eager"):
             return attention_mask
-        return self._formed(keep)
+        return attention.formed(keep, self.model)
 
     def _layout_mask(self, layout: Layout) -> Tensor | None:
         """The mask of a rectangular layout, None where every query sees all columns up to its width."""
@@ -144,10 +142,4 @@ class NativeLM(MaskedLM):
             end = attention.ends(columns, seen, self.block_length, self._causal_context)
             before = (torch.arange(width, device=end.device) < end[:, :, None])[:, None]
             keep = before if keep is None else before & keep
-        return self._formed(keep)
-
-    def _formed(self, keep: Tensor | None) -> Tensor | None:
-        """A mask of what may be seen, bool `[N, 1, P, L]`, for eager attention as numbers to add to the scores."""
-        if keep is None or self.model.config._attn_implementation != "eager":
-            return keep
-        return torch.zeros_like(keep, dtype=self.dtype).masked_fill(~keep, torch.finfo(self.dtype).min)
+        return attention.formed(keep, self.model)

@@ -11,6 +11,7 @@ from typing import Any
 from transformers import Ministral3Config, Ministral3ForCausalLM
 from transformers.core_model_loading import WeightRenaming
 
+from dus.denoisers.block_causal import BlockCausalLM
 from dus.denoisers.family import register, require
 
 _ONLY = {"dlm_paradigm": "bidirectional", "attention_bias": False, "tie_word_embeddings": False}
@@ -44,7 +45,7 @@ class NemotronConfig(Ministral3Config):
         return published | {"dlm_paradigm": "bidirectional", "architectures": ["NemotronLabsDiffusionModel"]}
 
 
-class NemotronForMaskedLM(Ministral3ForCausalLM):
+class NemotronForMaskedLM(BlockCausalLM, Ministral3ForCausalLM):
     """Nemotron-Labs-Diffusion as a transformers masked LM: row i of the logits predicts token i."""
 
     config_class = NemotronConfig

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
+from dus.denoisers.block_causal import BlockCausalLM
 from dus.denoisers.family import as_published, register, require
 
 _ONLY = {"use_sliding_window": False}
@@ -62,17 +63,14 @@ class SdarMoeConfig(Qwen3MoeConfig):
         return published | {"num_experts": self.num_experts, "architectures": ["SDARMoeForCausalLM"]}
 
 
-class SdarForMaskedLM(Qwen3ForCausalLM):
-    """SDAR as a transformers masked LM: row i of the logits predicts token i.
-
-    Attention goes both ways unless a mask is given; `NativeLM` gives the block-causal one.
-    """
+class SdarForMaskedLM(BlockCausalLM, Qwen3ForCausalLM):
+    """SDAR as a transformers masked LM: row i of the logits predicts token i."""
 
     config_class = SdarConfig
     shift = 0
 
 
-class SdarMoeForMaskedLM(Qwen3MoeForCausalLM):
+class SdarMoeForMaskedLM(BlockCausalLM, Qwen3MoeForCausalLM):
     """SDAR-MoE as a transformers masked LM, as `SdarForMaskedLM`."""
 
     config_class = SdarMoeConfig

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dus.decoding.arguments import GenerationWarning
 from dus.decoding.sampling import NEVER, Choice
+from dus.decoding.settings import GenerationWarning
 from dus.integrations.blocks import Blocks
 from dus.planners import Planner, parse
 

@@ -4,9 +4,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from dus.decoding.colours import pieces
 from dus.lab.analysis import AnalysisError
 from dus.lab.analysis.files import FORMAT, is_trace, load, save, spelled
+from dus.writing.colours import pieces
 
 from .conftest import Bytes, answer
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dus.decoding import Settings
-from dus.decoding.arguments import idle
+from dus.decoding.settings import idle
 from dus.evaluation.harness.reading import HarnessError, Length, Rows, Switch, value_of
 from dus.writing.synonyms import meant
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dus.decoding.colours import pieces
 from dus.evaluation.spacing import AnalysisError
 from dus.lab.analysis.traced import DIGITS, Answer, Traced
+from dus.writing.colours import pieces
 from dus.writing.files import write
 
 FORMAT = "dus traces 1"

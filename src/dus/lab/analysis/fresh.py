@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dus.decoding.colours import pieces
 from dus.lab.analysis.traced import Answer, Traced
 from dus.planners import BlockState, Planner, Prediction, Wrapper, parse
+from dus.writing.colours import pieces
 
 if TYPE_CHECKING:
     from torch import Tensor

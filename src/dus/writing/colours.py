@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dus.decoding.trace import Generation
 
 # From early to late; equal steps look equally far apart (anchors of matplotlib's viridis, its darkest end left out).
 _ANCHORS = ((68, 57, 131), (49, 104, 142), (33, 145, 140), (53, 183, 121), (144, 215, 67), (253, 231, 37))
@@ -65,7 +64,7 @@ def pieces(tokenizer: Any, tokens: Sequence[int]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def as_html(generation: Generation, most: int) -> str:
+def as_html(generation: Any, most: int) -> str:
     """The first answers of a generation, each token on the colour of its step, as HTML for a notebook.
 
     Args:
