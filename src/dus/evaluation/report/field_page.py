@@ -167,7 +167,10 @@ def limits(suite: Suite, record: dict[str, Any]) -> str:
     hours = calls * ASKED * SECONDS / 3600
     problems = sorted({section.problems for section in suite.sections})
     lengths = ",".join(map(str, sorted({length for _, length in suite.settings})))
-    more = f"--limit {ASKED} --block-length {lengths} --max-new-tokens {TOKENS} --out results/field-llada"
+    on_llada = (
+        "dus eval --preset field --model GSAI-ML/LLaDA-8B-Instruct --task gsm8k --data-dir data --chat "
+        f"--limit {ASKED} --block-length {lengths} --max-new-tokens {TOKENS} --out results/field-llada"
+    )
     return f"""One model, `{record["model"]["name"]}`, trained on problems of the same generators as these, and
 {" or ".join(map(str, problems))} of them a cell on {tasks} tasks: differences below about
 {100 / problems[0] ** 0.5:.0f} points on one task are noise. Which tokens of a text depend on each other is a property
@@ -177,8 +180,7 @@ ours is fitted to these tasks, and theirs are not. Nothing here says anything ab
 
 The same on LLaDA-8B and GSM8K, resumable:
 
-    dus eval --preset field --model GSAI-ML/LLaDA-8B-Instruct --task gsm8k --data-dir data --chat \\
-        {more}
+    {on_llada}
     dus report results/field-llada --field
 
 The {settings} settings measured here would take {calls:,.0f} calls for an answer of {TOKENS} tokens, at this model's
