@@ -21,11 +21,17 @@ docs: .venv/installed  # into the folder site, which can be read from the disk: 
 
 PRESET := $(if $(QUICK),report-quick,report)
 
-report: .venv/installed  # QUICK=1: under ten minutes; a stopped run goes on where it was
+report: .venv/installed  # a night; QUICK=1: under ten minutes; a stopped run goes on where it was
 	$(BIN)/dus eval --preset $(PRESET) --engine ray --out results/$(PRESET)
 	$(BIN)/dus report results/$(PRESET) --paper --out $(if $(QUICK),results/report-quick.md,docs/results/planners.md)
+ifndef QUICK
+	$(ON_FIELD) --task arithmetic,code --level 1,2,3
+	$(ON_FIELD) --task instructions --level 1
+	$(BIN)/dus report results/field --field --out docs/results/field.md
+endif
 
 EVAL := $(BIN)/dus eval
+ON_FIELD := $(EVAL) --preset field --cache block --engine ray --confirm-run-unsafe-code --out results/field
 ON_TASKS := $(EVAL) --out results/tasks --limit 200 --engine ray --confirm-run-unsafe-code
 SOME := --block-length 8,16,32,64 --planner dus --planner 'confidence(like=dus)' \
 	--planner 'confidence(like=dus(groups=residues))' --planner 'eb(gamma=1)' --planner 'eb(gamma=1) | spaced(gap=8)' \
@@ -65,6 +71,9 @@ pages: report  # every page of docs/results on the bundled models, and the table
 	$(BIN)/dus theory long --known 8,32,96 --fill --turns 0,1,2 --limit 100 --level 2 --texts 32 \
 		--page docs/results/long-contexts.md
 	$(BIN)/dus theory blocks --limit 200 --page docs/results/block-lengths.md
+	$(BIN)/dus theory discount --samples 300 --page docs/results/discount.md
+	$(BIN)/dus calibrate --planner deb --block-length 32 --level 3 --texts 64 --out results/shares.json \
+		--page docs/results/shares.md
 	$(BIN)/dus analyze --task arithmetic --level 2 --errors --limit 100 --planner dus --planner 'confidence(like=dus)' \
 		--planner 'eb(gamma=1)' --planner 'confidence(per_step=1)' --out results/analysis
 

@@ -106,19 +106,28 @@ def main() -> None:
     from dus.writing.tables import markdown
 
     before, now = Version(args.before, args.scale), Version(HERE, args.scale)
-    commit = subprocess.run(["git", "-C", str(args.before), "log", "-1", "--format=%h, %s"], capture_output=True, text=True)
+    asked = ["git", "-C", str(args.before), "log", "-1", "--format=%h, %s"]
+    commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     sizes = [(mode, int(rows)) for rows in args.rows.split(",") for mode in args.mode.split(",")]
     lines = [compare(before, now, mode, rows, args.rounds) for mode, rows in sizes]
     head = ["mode", "rows", "before (s)", "now (s)", "now over before", "middle half", "calls", "same tokens"]
     words = sys.argv[1:]
     words[words.index(str(args.before))] = "BEFORE"
-    page = (
-        f"# What a generation costs, beside an earlier version\n\nMade by\n\n    python benchmarks/versions.py {' '.join(words)}\n\n"
-        f"{now.machine['parameters'] / 1e6:.1f} million parameters in bfloat16 on {now.machine['device']}, threads: "
-        f"{now.machine['threads']}; BEFORE is a checkout of {commit.stdout.strip()!r}.\nPlanner `dus`, prompts of 256 random "
-        f"tokens, 256 tokens generated for each, blocks of 32; medians of {args.rounds} rounds in which both took turns.\n\n"
-        f"{markdown(head, lines)}\n\n*middle half*: the quartiles of the ratios of the single rounds.\n"
-    )
+    millions, made = now.machine["parameters"] / 1e6, f"python benchmarks/versions.py {' '.join(words)}"
+    page = f"""# What a generation costs, beside an earlier version
+
+Made by
+
+    {made}
+
+{millions:.1f} million parameters in bfloat16 on {now.machine["device"]}, threads: {now.machine["threads"]}.
+*Before* is {commit!r}. Planner `dus`, prompts of 256 random tokens, 256 tokens
+generated for each, blocks of 32; medians of {args.rounds} rounds in which both took turns.
+
+{markdown(head, lines)}
+
+*middle half*: the quartiles of the ratios of the single rounds.
+"""
     if args.page:
         write(args.page, page)
     print(page)

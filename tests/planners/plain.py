@@ -53,16 +53,20 @@ def confidence_bounded(confidence, masked, tau, least=1):
     return {k for k in masked if confidence[k] >= tau} | set(best_first(confidence, masked)[:least])
 
 
-def discounted_cost(entropy, order, rho):
-    """The sum over all of `order` but its last of their entropies, discounted by the distance to the nearest later."""
-    nearest = [min(abs(j - later) for later in order[place + 1 :]) for place, j in enumerate(order[:-1])]
-    return sum(entropy[j] * rho ** (distance - 1) for j, distance in zip(order[:-1], nearest, strict=True))
+def discounted_cost(entropy, order, share):
+    """The sum over all of `order` but its last of their entropies, each by its largest share over the later ones."""
+    pairs = [(j, order[place + 1 :]) for place, j in enumerate(order[:-1])]
+    return sum(entropy[j] * max(share(abs(j - later)) for later in others) for j, others in pairs)
 
 
-def discounted(entropy, among, gamma, rho):
+def powers(rho):
+    return lambda distance: rho ** (distance - 1)
+
+
+def discounted(entropy, among, gamma, share):
     taken = []
     for k in best_first([-value for value in entropy], among):
-        if not taken or discounted_cost(entropy, [*taken, k], rho) <= gamma:
+        if not taken or discounted_cost(entropy, [*taken, k], share) <= gamma:
             taken.append(k)
     return set(taken)
 

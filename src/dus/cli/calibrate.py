@@ -11,6 +11,9 @@ from dus.cli import InputError, options
 from dus.cli.measuring import TEXTS, check_targets, measured, tell, typed
 from dus.writing.tables import filled
 
+LEVELS = ("calls", "quality", "max_new_tokens")
+"""Options that mean something where levels are chosen, and nothing elsewhere."""
+
 
 @options.takes(options.pick(options.DECODING, "max_new_tokens"), TEXTS, options.MODEL, max_new_tokens=64)
 def calibrate(
@@ -18,7 +21,7 @@ def calibrate(
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSON file that what is found is written to.")],
     *,
     planner: Annotated[
-        str, typer.Option(help="The planner that it is for: levels, or pc, which counts the tokens of the texts.")
+        str, typer.Option(help="The planner that it is for: levels; pc, which counts tokens; or deb.")
     ] = "levels",
     calls: Annotated[
         int | None, typer.Option(min=1, help="The most denoiser calls that all the new tokens may take.")
@@ -34,14 +37,21 @@ def calibrate(
     Half of the texts say how much any two known tokens of a block tell of every other; from that the levels follow.
     The other half say what they lose, beside DUS and groups of neighbours. The planner levels(file='FILE') runs them.
 
-    With --planner pc the tokens of the texts are counted instead, for the planner pc(file='FILE').
+    With --planner pc the tokens of the texts are counted instead, for the planner pc(file='FILE'). With --planner deb
+    it is measured what share of a token's entropy another one tells of, at each distance within the longest block, for
+    deb(file='FILE').
     """
     check_targets(out, page)
     if planner == "pc":
+        _without(context, "--planner pc only counts tokens", *LEVELS, "block_length", "page")
         _frequencies(context, out)
         return
+    if planner == "deb":
+        _without(context, "--planner deb measures dependence over distance", *LEVELS)
+        _shares(context, out)
+        return
     if planner != "levels":
-        raise InputError(f"nothing can be made for the planner {planner!r}; known are levels, pc")
+        raise InputError(f"nothing can be made for the planner {planner!r}; known are levels, pc, deb")
     from dus.lab.theory.calibrate import calibrate as calibrated
     from dus.lab.theory.report.measured import TEMPLATES, calibration
 
@@ -56,18 +66,39 @@ def calibrate(
     typer.echo(str(best.chosen.planner))
 
 
-def _frequencies(context: typer.Context, out: Path) -> None:
-    """Count the tokens of the texts.
+def _without(context: typer.Context, instead: str, *names: str) -> None:
+    """Refuse options that are about levels.
 
     Raises:
-        InputError: Options that are about levels.
+        InputError: one of them was given.
     """
-    from dus.lab.theory.calibrate import frequencies, write_frequencies
-
-    for name in ("calls", "quality", "max_new_tokens", "block_length", "page"):
+    for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise InputError(f"--{name.replace('_', '-')} is about levels, and --planner pc only counts tokens")
+            raise InputError(f"--{name.replace('_', '-')} is about levels, and {instead}")
+
+
+def _shares(context: typer.Context, out: Path) -> None:
+    """Measure what tokens share by their distance."""
+    from dus.lab.theory.shares import shares, write_shares
+
+    longest = max(options.numbers("--block-length", context.params["block_length"], 2)) - 1
+    found = measured(context, length=2 * longest)
+    taken = shares(found.model, found.texts, longest, seed=context.params["seed"])
+    write_shares(out, taken, {"command": typed(context), "model": found.name})
+    whole = (
+        "The share of a token's entropy that another one tells of, by their distance: what drawing both at once "
+        f"loses, over the entropy of one. Means over {len(taken.pairs[0].joint)} texts; what stands before the "
+        f"block is known, all else is masked.\n\n{taken.words}\n\n`deb(file='{out}')` runs with it."
+    )
+    tell(context, f"Shares for {found.name}", taken.words, whole)
+    typer.echo(f"deb(file='{out}')")
+
+
+def _frequencies(context: typer.Context, out: Path) -> None:
+    """Count the tokens of the texts."""
+    from dus.lab.theory.calibrate import frequencies, write_frequencies
+
     found = measured(context, length=1)
     counts = frequencies(found.texts)
     about = {"command": typed(context), "model": found.name}

@@ -15,6 +15,9 @@ def report(
     *,
     out: Annotated[Path | None, typer.Option(help="The page, a Markdown file.", show_default="DIR/report.md")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Print the paper's figures beside.")] = False,
+    field: Annotated[
+        bool, typer.Option("--field", help="Compare many planners over many tasks: AUP, peers at equal calls.")
+    ] = False,
     reference: Annotated[
         list[Path] | None,
         typer.Option(help="Results of lm-eval's own model hf, drawn as a line; may be repeated.", show_default=False),
@@ -24,8 +27,14 @@ def report(
 
     Pictures (PNG, SVG) and tables (CSV) go into a folder beside the page, of the same name without suffix.
     """
-    from dus.evaluation.report import write
+    from dus.cli import InputError
+    from dus.evaluation.report import write, write_field
 
     command = shlex.join(["dus", *sys.argv[1:]])
+    if field:
+        if paper or reference:
+            raise InputError("--field compares planners over tasks, and shows neither --paper nor --reference")
+        typer.echo(str(write_field(folder, out or folder / "report.md", command=command)))
+        return
     page = write(folder, out or folder / "report.md", command=command, paper=paper, references=reference or ())
     typer.echo(str(page))

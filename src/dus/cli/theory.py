@@ -10,6 +10,7 @@ import typer
 from dus.cli import InputError, theory_english
 from dus.cli.measuring import KNOWN_OF_SOURCE, TEXTS, check_targets, measured, tell
 from dus.cli.options import MODEL, Page, numbers, pick, takes
+from dus.cli.theory_discount import discount
 from dus.writing.tables import filled
 
 
@@ -210,5 +211,5 @@ def best(
 
 
 english = (theory_english.language, theory_english.written, theory_english.filled, theory_english.judged)
-for command in (gap, long, order, blocks, *english):
+for command in (discount, gap, long, order, blocks, *english):
     theory.command()(command)

@@ -15,6 +15,7 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
+from dus.decoding.adablock import AdaBlock
 from dus.decoding.answers import Answers, check_denoiser
 from dus.decoding.caches import send
 from dus.decoding.call import logits_of
@@ -170,6 +171,8 @@ class Engine:
         """
         model, size = self.model, self.model.vocab_size
         settings.rule.check(model.block_length or settings.longest, size)
+        if isinstance(settings.auto, AdaBlock) and settings.auto.ids[-1] >= size:
+            raise GenerationError(f"adablock ends blocks at token {settings.auto.ids[-1]}, but the model has {size}")
         if settings.cache not in ("auto", self.cache):
             raise GenerationError(f"cache is {settings.cache!r}, but the engine's is {self.cache!r}: leave it out")
         grid = model.block_length

@@ -64,7 +64,8 @@ def generate(
         block_length: The number of neighbouring positions that are decoded together; None means 32. Blocks begin at the
             first mask, and the last one may be shorter. `auto`, or `auto(bits=8, shortest=4, longest=32)`, chooses a
             length for each row before each block: the longest whose positions have at most that many bits of entropy
-            in total. Leave it out for a block-causal model, whose blocks are its own.
+            in total. `adablock(ids='198', tau=0.3, window=64, otherwise=32)` ends it at the surest of these tokens.
+            Leave it out for a block-causal model, whose blocks are its own.
         temperature: The sampling temperature; 0 takes the likeliest token.
         top_p: Sample from the likeliest tokens that together have this probability; None samples from all.
         top_k: Sample from this many of the likeliest tokens; None samples from all.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from dus.decoding.adablock import AdaBlock
 from dus.decoding.caches import send
 from dus.decoding.canvas import Canvas, Row
 from dus.decoding.planning import Decision, Due, decide, named, settle
@@ -180,7 +181,7 @@ class Group:
 
         choosing = [number for number, row in enumerate(self.rows) if row.choosing]
         if choosing:
-            self._choose(choosing, spread(choice.entropy))
+            self._choose(choosing, choice, spread)
         decision = self._decision(choice, spread, wanted)
         self._write(choice, decision, wanted, place, cell, taken)
         where = [
@@ -191,15 +192,19 @@ class Group:
             row.opening = row.fresh = False
         return Peaks(choice.peak, wanted.rows, where), self._told(decision) if watch else None
 
-    def _choose(self, choosing: list[int], entropy: Tensor) -> None:
-        """Give the rows that choose it the length of their block, by the entropies `[N, B]` of what comes next."""
+    def _choose(self, choosing: list[int], choice: Choice, spread: Spread) -> None:
+        """Give the rows that choose it the length of their block, by what is predicted of the next positions."""
         lengths: list[Tensor] = []
-        entropy = entropy.cpu()
-        for number in choosing:
+        rules = [self.rows[number].settings.auto for number in choosing]
+        delimited = any(isinstance(rule, AdaBlock) for rule in rules)
+        kinds = (choice.entropy, choice.token, choice.confidence) if delimited else (choice.entropy,)
+        entropy, *said = (spread(values).cpu() for values in kinds)
+        for number, rule in zip(choosing, rules, strict=True):
             row = self.rows[number]
-            rule, size = row.settings.auto, row.stop - row.start
+            here = slice(number, number + 1), slice(row.stop - row.start)
             assert rule is not None
-            lengths += rule.lengths(entropy[number : number + 1, :size], self.due.wanted[number : number + 1, :size])
+            seen = [values[here] for values in (said if isinstance(rule, AdaBlock) else [entropy])]
+            lengths += rule.lengths(*seen, self.due.wanted[here])
         for number, length in zip(choosing, lengths, strict=True):
             row = self.rows[number]
             row.stop, row.choosing = min(row.start + int(length), row.stop), False

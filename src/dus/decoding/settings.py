@@ -13,6 +13,7 @@ from itertools import chain
 from numbers import Integral, Real
 from typing import ParamSpec, TypeVar
 
+from dus.decoding.adablock import AdaBlock
 from dus.decoding.lengths import Auto, BlockLengthError
 from dus.decoding.planning import named
 from dus.planners import Planner, parse
@@ -57,7 +58,7 @@ class Settings:
     eos: str = "stop"
     scores: bool = True
     rule: Planner = field(init=False, repr=False)
-    auto: Auto | None = field(init=False, repr=False)
+    auto: Auto | AdaBlock | None = field(init=False, repr=False)
     stops: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +79,7 @@ class Settings:
     def longest(self) -> int:
         """The length of the blocks, 32 where none is asked for; where it is chosen, the longest that may be."""
         if self.auto is not None:
-            return self.auto.choices[-1]
+            return self.auto.longest if isinstance(self.auto, AdaBlock) else self.auto.choices[-1]
         return BLOCK_LENGTH if self.block_length is None else self.block_length  # type: ignore[return-value]
 
     @property
@@ -132,10 +133,10 @@ def is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _auto(block_length: object) -> Auto | None:
+def _auto(block_length: object) -> Auto | AdaBlock | None:
     """The rule that a block length names; None where it is a number, or ought to be one."""
     try:
-        return Auto.parse(block_length) if isinstance(block_length, str) else None
+        return (AdaBlock.parse(block_length) or Auto.parse(block_length)) if isinstance(block_length, str) else None
     except BlockLengthError as error:
         raise GenerationError(str(error)) from None
 

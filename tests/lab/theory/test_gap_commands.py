@@ -130,6 +130,22 @@ def test_calibrate_writes_what_the_planner_runs(tmp_path, bundled):
     assert json.loads(file.read_text(encoding="utf-8"))["levels"] == [[0, 1, 2, 3]]
 
 
+def test_calibrate_measures_shares_that_deb_reads(tmp_path):
+    file, page = tmp_path / "shares.json", tmp_path / "shares.md"
+    of = ["--kind", "eight strands", "--rate", 0.99, "--texts", 64]
+    out = run("calibrate", "--planner", "deb", *of, "--block-length", "4,10", "--out", file, "--page", page)
+    record = json.loads(file.read_text(encoding="utf-8"))
+    found = record["shares"]
+    assert len(found) == 9
+    assert max(range(9), key=found.__getitem__) == 7  # a copy at distance 8
+    assert all(share < 1e-6 for share in [*found[:7], found[8]])
+    planner = parse(f"deb(file='{file}')")
+    assert list(planner.shares) == found
+    assert out.endswith(f"deb(file='{file}')\n")
+    assert "--planner deb" in record["about"]["command"]
+    check_page(page, picture=False)
+
+
 def test_calibrate_counts_the_tokens_of_answers_for_pc(tmp_path, bundled):
     file = tmp_path / "frequencies.json"
     out = run("calibrate", "--planner", "pc", "--task", "arithmetic", "--level", 1, "--texts", 6, "--out", file)
@@ -156,9 +172,10 @@ def test_calibrate_counts_the_tokens_of_answers_for_pc(tmp_path, bundled):
         (["theory", "long", "--kind", "first order", "--turns", "1"], "needs a model that answers"),
         (["theory", "order", "--block-length", "1"], "--block-length starts at 2"),
         (["calibrate", "--kind", "first order", "--out", "x.json"], "give one of them"),
-        (["calibrate", "--out", "x.json", "--planner", "eb"], "made for the planner 'eb'; known are levels, pc"),
+        (["calibrate", "--out", "x.json", "--planner", "eb"], "made for the planner 'eb'; known are levels, pc, deb"),
         (["calibrate", "--out", "x.json", "--planner", "pc", "--calls", 8], "--calls is about levels"),
         (["calibrate", "--out", "x.json", "--planner", "pc", "--block-length", 8], "--block-length is about levels"),
+        (["calibrate", "--out", "x.json", "--planner", "deb", "--quality", 1], "--quality is about levels, and --plan"),
         (["calibrate", "--kind", "first order", "--out", "/no/such/x.json", "--quality", "1"], "there is no folder"),
     ],
 )

@@ -6,17 +6,20 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from dus.evaluation.cells import SweepError
-from dus.evaluation.report import figures, tables
+from dus.evaluation.report import field_figure, figures, tables
 from dus.evaluation.report.aup import aups
+from dus.evaluation.report.field import finished
+from dus.evaluation.report.field_page import DEFAULT, field_page
 from dus.evaluation.report.page import page
 from dus.evaluation.report.results import MEASURES, Section, paired, sections
 from dus.evaluation.store import Store
 from dus.writing.files import replacing
 from dus.writing.files import write as write_text
 
-__all__ = ["write"]
+__all__ = ["write", "write_field"]
 
 
 def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, references: Sequence[Path] = ()) -> Path:
@@ -36,14 +39,7 @@ def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, re
     Raises:
         SweepError: There is no sweep, no finished cell, a damaged file, or no matplotlib.
     """
-    figures.require_matplotlib()
-    if out.suffix != ".md":
-        raise SweepError(f"the report is a Markdown page: name it {out.name}.md, not {out.name}")
-    store = Store(folder)
-    record = store.record()
-    found = sections(store.outcomes())
-    if not found:
-        raise SweepError(f"{folder} has no finished cell yet")
+    found, record = _found(folder, out)
     compared = [one for path in references for one in figures.read(path)]
     beside = out.with_suffix("")
     pictures = []
@@ -55,6 +51,48 @@ def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, re
     _write_csv(beside / "aup.csv", _aups(found))
     write_text(out, page(found, record, pictures, command, paper))
     return out
+
+
+def write_field(folder: Path, out: Path, *, command: str = "") -> Path:
+    """Write the comparison of many planners over many tasks, with pictures and CSV files beside it as `write` does.
+
+    Args:
+        folder: The folder of a sweep without a cache or with one, whose finished cells are compared.
+        out: The file of the page, `….md`.
+        command: The command that the page names as the one that made it.
+
+    Returns:
+        The page.
+
+    Raises:
+        SweepError: As for `write`; or tasks that are not scored by right answers, or no block length that is finished
+            on all of them.
+    """
+    found, record = _found(folder, out)
+    if any(section.unit != "right" or len(section.caches) > 1 for section in found):
+        raise SweepError(f"a comparison is of right answers in one cache mode, and {folder} holds something else too")
+    found = finished(found)
+    beside = out.with_suffix("")
+    pictures = []
+    for section, slug in zip(found, _slugs(found), strict=True):
+        field_figure.frontier(beside / slug, section, DEFAULT)
+        pictures.append(f"{beside.name}/{slug}")
+    _write_csv(beside / "results.csv", _results(found))
+    write_text(out, field_page(found, record, pictures, command))
+    return out
+
+
+def _found(folder: Path, out: Path) -> tuple[list[Section], dict[str, Any]]:
+    """The sections and the record of a sweep that a page can be made of."""
+    figures.require_matplotlib()
+    if out.suffix != ".md":
+        raise SweepError(f"the report is a Markdown page: name it {out.name}.md, not {out.name}")
+    store = Store(folder)
+    record = store.record()
+    found = sections(store.outcomes())
+    if not found:
+        raise SweepError(f"{folder} has no finished cell yet")
+    return found, record
 
 
 def _slugs(found: Sequence[Section]) -> list[str]:

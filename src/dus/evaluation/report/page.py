@@ -34,8 +34,8 @@ def page(
     """
     parts = [
         f"# Planners on `{record['model']['name']}`",
-        "Made by\n\n" + "\n".join(f"    {line}" for line in [*_commands(record), command]),
-        _rules(sections),
+        "Made by\n\n" + "\n".join(f"    {line}" for line in [*commands(record), command]),
+        rules(sections),
     ]
     if rivals := tables.accuracy(sections):
         parts += ["## Token by token, self-confidence, DUS", rivals]
@@ -65,11 +65,12 @@ def circumstances(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _commands(record: dict[str, Any]) -> list[str]:
+def commands(record: dict[str, Any]) -> list[str]:
+    """The commands that the sweep was run by, each once."""
     return list(dict.fromkeys(session["command"] for session in record["sessions"] if session.get("command")))
 
 
-def _rules(sections: Sequence[Section]) -> str:
+def rules(sections: Sequence[Section]) -> str:
     """What is the same in all cells, and what is not."""
     caches = sorted({result.cache for section in sections for result in section.results})
     problems = sorted({section.problems for section in sections})

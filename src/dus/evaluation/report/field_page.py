@@ -1,0 +1,207 @@
+"""The page of a comparison of many planners over many tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dus.evaluation.report import tables
+from dus.evaluation.report.field import SLACK, Match, Overall, Suite, family, matches
+from dus.evaluation.report.page import circumstances, commands, rules
+from dus.evaluation.report.results import Result, Section
+from dus.planners import parse
+from dus.writing.tables import code, markdown
+
+DEFAULT = str(parse("deb"))
+NEAR = 0.02
+"""How far below the most right answers a planner may stay that is looked for because it is fast."""
+
+TOKENS, ASKED, SECONDS = 256, 100, 0.05
+"""Of the estimate for a large model: tokens of an answer, problems, and seconds of a call, which are assumed."""
+
+LEGEND = f"""*Calls* are denoiser calls a problem, the mean. Intervals are 95%: Wilson's of right answers, Newcombe's of
+differences, else by bootstrap over the problems of each task, every planner on the same draws. A *family* is a planner
+with whatever settings were run. *AUP* is the area under accuracy over tokens a call, low accuracy counting less (arXiv
+2601.07568), of the points of a family, settings and block lengths alike, that no other of its own beats; the mean over
+tasks. *At equal calls* means in at most {SLACK:.0%} more. The best peer is chosen on the same problems on which it is
+compared, from all other families, so the comparison leans to its side; p is not corrected for so many tests. McNemar's
+exact test counts the problems that only one of the two solves. Seconds are left out: planners cost next to nothing
+beside a denoiser, so calls are what differs. Block lengths that are not finished are left out. Everything is in the CSV
+files beside this page's pictures."""
+
+
+def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Sequence[str], command: str) -> str:
+    """The comparison as Markdown.
+
+    Args:
+        sections: on different tasks, each scored by right answers.
+        record: of the sweep.
+        pictures: for each section the address of its picture, without suffix.
+        command: the command that made the page.
+    """
+    suite, met = Suite(sections), list(matches(sections, DEFAULT))
+    parts = [
+        f"# The field of planners on `{record['model']['name']}`",
+        "Made by\n\n" + "\n".join(f"    {line}" for line in [*commands(record), command]),
+        rules(sections),
+        "## In short",
+        "\n".join(f"- {sentence}" for sentence in in_words(suite, met)),
+        "## Which planner when",
+        "For each task the setting with most right answers, the one with fewest calls within "
+        f"{100 * NEAR:g} points of that, and our default, `{DEFAULT}`, where it has most.",
+        which(sections),
+        "One setting for all tasks: those that no other one beats in both the mean share of right answers and the mean "
+        "number of calls, and our default.",
+        one_for_all(suite),
+        "## Accuracy under parallelism",
+        areas(suite),
+        "## Our default against the best peer at equal calls",
+        contests(met),
+    ]
+    for section, picture in zip(sections, pictures, strict=True):
+        title = f"## {section.title[:1].upper()}{section.title[1:]}"
+        parts += [title, f"![Accuracy over calls: {section.title}]({picture}.png)", tables.everything(section)]
+    parts += ["## How to read this", LEGEND, "## What it cannot say", limits(suite, record)]
+    parts += ["## What it was run on", circumstances(record)]
+    return "\n\n".join(parts) + "\n"
+
+
+def in_words(suite: Suite, met: Sequence[Match]) -> Iterator[str]:
+    """What the tables show, a sentence at a time."""
+    ours = family(DEFAULT)
+    if ours not in suite.areas:
+        return
+    ranked = sorted(suite.areas, key=lambda name: -suite.areas[name][0])
+    rival = next((name for name in ranked if name != ours), None)
+    if rival is not None:
+        yield (
+            f"AUP over {len(suite.sections)} tasks: `{ours}` {suite.area(ours).text(1)}, place "
+            f"{ranked.index(ours) + 1} of {len(ranked)}; the best other family, `{rival}`, "
+            f"{suite.area(rival).text(1)}. Ours is {suite.area(ours, rival).text(2)} times that."
+        )
+    ahead = [match for match in met if match.pair.difference.low > 0]
+    behind = [match for match in met if match.pair.difference.high < 0]
+    level = len(met) - len(ahead) - len(behind)
+    yield (
+        f"`{DEFAULT}` against the best peer at equal calls, on each task at each block length: ahead beyond noise "
+        f"in {len(ahead)} of {len(met)}, behind in {len(behind)}, no difference that so few problems show in "
+        f"{level}."
+    )
+    for one in (each for each in suite.overall if each.planner == DEFAULT):
+        above = [other for other in suite.overall if other.planner != DEFAULT and other.beats(one)]
+        best = max(above, key=lambda other: other.score.value, default=None)
+        yield (
+            f"As one setting for all tasks, in blocks of {one.block_length}: {_share(one)} right at "
+            f"{one.calls:.1f} calls; "
+            + ("no other setting beats it in both." if best is None else f"beaten in both by {_named(best)}.")
+        )
+
+
+def which(sections: Sequence[Section]) -> str:
+    """For each task the settings that a user may want."""
+    rows = []
+    for section in sections:
+        most = max(section.results, key=lambda one: (one.score.mean(), -one.measures["nfe"].value))
+        near = [one for one in section.results if one.score.mean() >= most.score.mean() - NEAR]
+        fast = min(near, key=lambda one: one.measures["nfe"].value)
+        own = [one for one in section.results if one.planner == DEFAULT]
+        ours = max(own, key=lambda one: (one.score.mean(), -one.measures["nfe"].value), default=None)
+        rows.append([section.title, *(cell for one in (most, fast, ours) for cell in _chosen(one))])
+    titles = ("most right answers", "fast and nearly as good", "our default")
+    return markdown(["task", *(cell for title in titles for cell in (title, "right", "calls"))], rows)
+
+
+def one_for_all(suite: Suite) -> str:
+    """The settings that no other one beats over all tasks, and our default at each block length."""
+    kept = {id(one) for one in suite.frontier}
+    rows = [
+        [
+            code(one.planner),
+            str(one.block_length),
+            f"{one.score.value:.1%} ({100 * one.score.low:.0f}–{100 * one.score.high:.0f})",
+            f"{one.calls:.2f}",
+            "unbeaten" if id(one) in kept else "beaten",
+        ]
+        for one in suite.overall
+        if id(one) in kept or one.planner == DEFAULT
+    ]
+    return markdown(["planner", "B", "right, mean over tasks", "calls", ""], rows)
+
+
+def areas(suite: Suite) -> str:
+    """AUP of each family, the largest first."""
+    best = max((name for name in suite.areas if name != family(DEFAULT)), key=lambda name: suite.areas[name][0])
+    rows = [
+        [code(name), suite.area(name).text(1), suite.area(name, best).text(2)]
+        for name in sorted(suite.areas, key=lambda name: -suite.areas[name][0])
+    ]
+    return markdown(["family", "AUP, mean over tasks", f"times that of {code(best)}"], rows)
+
+
+def contests(met: Sequence[Match]) -> str:
+    """A line for each match."""
+    rows = []
+    for match in met:
+        ours, theirs, pair = match.ours, match.theirs, match.pair
+        counts = ["", "", ""] if pair.p is None else [str(pair.only_ours), str(pair.only_theirs), f"{pair.p:.2g}"]
+        rows.append(
+            [
+                match.section.title,
+                code(theirs.planner),
+                str(ours.block_length),
+                f"{_right(ours)}, {ours.measures['nfe'].value:.1f} calls",
+                f"{_right(theirs)}, {theirs.measures['nfe'].value:.1f} calls",
+                pair.difference.text(1, percent=True),
+                *counts,
+            ]
+        )
+    head = ["task", "best peer", "B", "ours", "the peer", "better by", "only ours", "only the peer", "McNemar's p"]
+    return markdown(head, rows, names=2)
+
+
+def limits(suite: Suite, record: dict[str, Any]) -> str:
+    """What one small model on generated problems does not tell, and what it takes to ask a large one."""
+    tasks, settings = len(suite.sections), len(suite.settings)
+    per_token = float((1 / suite.speed[:, 0, :]).mean(axis=0).sum())
+    calls = per_token * TOKENS
+    hours = calls * ASKED * SECONDS / 3600
+    problems = sorted({section.problems for section in suite.sections})
+    lengths = ",".join(map(str, sorted({length for _, length in suite.settings})))
+    on_llada = (
+        "dus eval --preset field --model GSAI-ML/LLaDA-8B-Instruct --task gsm8k --data-dir data --chat "
+        f"--limit {ASKED} --block-length {lengths} --max-new-tokens {TOKENS} --out results/field-llada"
+    )
+    return f"""One model, `{record["model"]["name"]}`, trained on problems of the same generators as these, and
+{" or ".join(map(str, problems))} of them a cell on {tasks} tasks: differences below about
+{100 / problems[0] ** 0.5:.0f} points on one task are noise. Which tokens of a text depend on each other is a property
+of the text and the model; a large model on real text may rank these planners otherwise. Our default was chosen on
+problems of training seeds of the same generators; the peers' settings are those of their papers and published code. So
+ours is fitted to these tasks, and theirs are not. Nothing here says anything about temperatures above 0.
+
+The same on LLaDA-8B and GSM8K, resumable:
+
+    {on_llada}
+    dus report results/field-llada --field
+
+The {settings} settings measured here would take {calls:,.0f} calls for an answer of {TOKENS} tokens, at this model's
+tokens a call; for {ASKED} problems, one row at a time and assuming {SECONDS} seconds a call, {hours:.0f} hours.
+`dus bench --shape llada-8b` measures the seconds of a call on a machine."""
+
+
+def _chosen(one: Result | None) -> tuple[str, str, str]:
+    if one is None:
+        return "", "", ""
+    return f"{code(one.planner)}, B = {one.block_length}", _right(one), f"{one.measures['nfe'].value:.1f}"
+
+
+def _right(one: Result) -> str:
+    score = one.measures["score"]
+    return f"{score.value:.1%} ({100 * score.low:.0f}–{100 * score.high:.0f})"
+
+
+def _share(one: Overall) -> str:
+    return one.score.text(1, percent=True)
+
+
+def _named(one: Overall) -> str:
+    return f"`{one.planner}` in blocks of {one.block_length} ({one.score.value:.1%} at {one.calls:.1f})"

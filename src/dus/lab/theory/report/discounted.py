@@ -1,0 +1,105 @@
+"""The page of `dus theory discount`: the discounted entropy bound on sources whose conditionals are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dus.lab.theory.adaptive import Estimate
+from dus.lab.theory.discounted import Bounded, Discounted
+from dus.lab.theory.report.tables import listed, nats
+from dus.writing.tables import code, markdown
+
+TITLES = {"eb": "EB", "cb": "CB", "deb": "DEB", "deb, shares": "DEB by offset"}
+
+
+def page(found: Sequence[Discounted], length: int, rho: float, samples: int) -> str:
+    """The page's body as Markdown.
+
+    Args:
+        found: one for each source.
+        length: B.
+        rho: of `deb`.
+        samples: sequences behind each estimate.
+    """
+    return f"""Blocks of {length} positions of a stationary stream, nothing known before them, sampled at temperature 1.
+Divergence from the truth in nats. DUS and the best schedule are exact; the others are estimates from {samples}
+sequences, with standard errors; confidence and entropy are those of the exact conditionals, and `deb` is without
+patience (`f=0`), which is about greedy answers. *DEB* discounts by ρ = {rho:g}; *DEB by offset* reads the source's own
+share of a token's entropy that another tells of, for each distance, as `dus calibrate --planner deb` measures it.
+
+## At equal calls
+
+The least divergence of each adaptive planner, over its settings, in at most as many calls as DUS on average.
+
+{equal_calls(found)}
+
+{chr(10).join(f"- {sentence}" for sentence in words(found))}
+
+## What is lost, and what is summed
+
+The divergence is the total correlation of what each call takes, summed over the calls; beside it what the planner
+sums of discounted entropies, the most uncertain token of each call left out. Where the loss is above the sum by more
+than two standard errors, the discount promises too much.
+
+{sums(found)}
+
+## What the shares are
+
+{shares(found)}
+"""
+
+
+def equal_calls(found: Sequence[Discounted]) -> str:
+    """The planners at equal calls, a row a source."""
+    rows = []
+    for each in found:
+        cells = []
+        for name in TITLES:
+            if name in each.within:
+                text, estimate = each.within[name]
+                cells.append(f"{_estimate(estimate)} in {estimate.calls:.2f} ({code(text)})")
+            else:
+                cells.append("more calls at every setting")
+        rows.append([each.name, f"{each.calls}", nats(each.dus), nats(each.best), *cells])
+    return markdown(["source", "calls", "DUS", "best schedule", *TITLES.values()], rows)
+
+
+def sums(found: Sequence[Discounted]) -> str:
+    """What is lost beside what is summed, a row a source and setting."""
+    rows = [
+        [each.name, code(text), f"{one.loss.calls:.2f}", _estimate(one.loss), nats(one.summed), _kept(one)]
+        for each in found
+        for text, one in each.bounded.items()
+    ]
+    return markdown(["source", "planner", "calls", "lost", "summed", "within"], rows, names=2)
+
+
+def shares(found: Sequence[Discounted]) -> str:
+    """The share of a token's entropy that another one tells of, by their distance."""
+    most = max(len(each.shares) for each in found)
+    rows = [[each.name, *(nats(share) for share in each.shares)] for each in found]
+    return markdown(["source", *(str(distance) for distance in range(1, most + 1))], rows)
+
+
+def words(found: Sequence[Discounted]) -> list[str]:
+    """What the table of equal calls shows."""
+
+    def least(each: Discounted, name: str) -> float:
+        return each.within[name][1].nats if name in each.within else float("inf")
+
+    ahead = [each.name for each in found if least(each, "deb") < min(least(each, "eb"), least(each, "cb"))]
+    mended = [each.name for each in found if least(each, "deb, shares") < least(each, "deb")]
+    fixed = [each.name for each in found if each.dus < min(least(each, "deb"), least(each, "deb, shares"))]
+    return [
+        f"DEB loses less than EB and CB on {len(ahead)} of {len(found)} sources: {listed(ahead)}.",
+        f"Shares by offset lose less than a single rate on {len(mended)}: {listed(mended)}.",
+        f"DUS, which looks at no token, loses less than DEB in either form on {len(fixed)}: {listed(fixed)}.",
+    ]
+
+
+def _estimate(one: Estimate) -> str:
+    return f"{nats(one.nats)} ± {nats(one.error)}"
+
+
+def _kept(one: Bounded) -> str:
+    return "yes" if one.loss.nats <= one.summed + 2 * one.loss.error else "no"
