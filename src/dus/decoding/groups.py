@@ -197,14 +197,17 @@ class Group:
         lengths: list[Tensor] = []
         rules = [self.rows[number].settings.auto for number in choosing]
         delimited = any(isinstance(rule, AdaBlock) for rule in rules)
-        kinds = (choice.entropy, choice.token, choice.confidence) if delimited else (choice.entropy,)
-        entropy, *said = (spread(values).cpu() for values in kinds)
+        entropy = spread(choice.entropy).cpu()
+        token, confidence = (spread(each).cpu() if delimited else entropy for each in (choice.token, choice.confidence))
         for number, rule in zip(choosing, rules, strict=True):
             row = self.rows[number]
             here = slice(number, number + 1), slice(row.stop - row.start)
+            wanted = self.due.wanted[here]
             assert rule is not None
-            seen = [values[here] for values in (said if isinstance(rule, AdaBlock) else [entropy])]
-            lengths += rule.lengths(*seen, self.due.wanted[here])
+            if isinstance(rule, AdaBlock):
+                lengths += rule.lengths(token[here], confidence[here], wanted)
+            else:
+                lengths += rule.lengths(entropy[here], wanted)
         for number, length in zip(choosing, lengths, strict=True):
             row = self.rows[number]
             row.stop, row.choosing = min(row.start + int(length), row.stop), False

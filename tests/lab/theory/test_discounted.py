@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dus.lab.theory import entropy_of, planner_divergence
 from dus.lab.theory.discounted import discounted, exact_shares, losses_and_sums, summed
-from dus.lab.theory.kinds import KINDS, strands
+from dus.lab.theory.randoms import KINDS, strands
 from dus.planners import BlockState, DiscountedEntropyBounded, Prediction
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dus.lab.theory import MarkovDenoiser, TheoryError, entropy_of, exact_gap, from_source
-from dus.lab.theory.kinds import KINDS
+from dus.lab.theory.randoms import KINDS
 from dus.lab.theory.shares import shares
 
 KNOWN, LONGEST = 8, 3

@@ -12,13 +12,12 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from dus.lab.theory.adaptive import Estimate
+from dus.lab.theory.adaptive import Estimate, Situation
 from dus.lab.theory.best import best_schedules
 from dus.lab.theory.denoiser import MarkovDenoiser
 from dus.lab.theory.entropies import all_entropies, entropy_of
 from dus.lab.theory.sampling import sampled_divergence
 from dus.lab.theory.schedules import divergence, schedule_of
-from dus.lab.theory.situation import Situation
 from dus.lab.theory.sources import Source
 from dus.planners import DiscountedEntropyBounded, Planner, parse
 

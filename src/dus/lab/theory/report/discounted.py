@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from dus.lab.theory.adaptive import Estimate
 from dus.lab.theory.discounted import Bounded, Discounted
-from dus.lab.theory.report.tables import listed, nats
-from dus.writing.tables import code, markdown
+from dus.writing.tables import code, listed, markdown, nats
 
 TITLES = {"eb": "EB", "cb": "CB", "deb": "DEB", "deb, shares": "DEB by offset"}
 
@@ -25,7 +24,7 @@ def page(found: Sequence[Discounted], length: int, rho: float, samples: int) -> 
 Divergence from the truth in nats. DUS and the best schedule are exact; the others are estimates from {samples}
 sequences, with standard errors; confidence and entropy are those of the exact conditionals, and `deb` is without
 patience (`f=0`), which is about greedy answers. *DEB* discounts by ρ = {rho:g}; *DEB by offset* reads the source's own
-share of a token's entropy that another tells of, for each distance, as `dus calibrate --planner deb` measures it.
+share of a token's entropy that another tells of, for each distance, as `dus calibrate` for `deb` measures it.
 
 ## At equal calls
 
