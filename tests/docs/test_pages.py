@@ -60,7 +60,9 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", sorted((DOCS / "results").glob("*.md")), ids=lambda page: page.name)
 def test_every_page_of_results_names_its_command(page):
-    assert commands(page) or page.name == "index.md"
+    scripts = re.findall(r"^    python (benchmarks/\w+\.py) ", text(page), re.MULTILINE)
+    assert all((ROOT / script).exists() for script in scripts)
+    assert commands(page) or scripts or page.name == "index.md"
 
 
 def rows(page):
