@@ -26,10 +26,12 @@ set -eu
 if [ "$1" = --tiny ]; then
     shift
     device=cpu scale=0.01 sizes="--prompt 8 --new 16 --block-length 8" short="" repeats=1 several=2 longest=0
+    experts="--scale 0.02 --prompt 8 --new 16"
     only="golden or come_and_go"
     export DUS_GPU=cpu
 else
     device=cuda scale=1 sizes="" short="--new 64" repeats=3 several=8,32 longest=240 only=""
+    experts="--scale 1 --new 64"
 fi
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
@@ -67,12 +69,16 @@ bench() { # NAME SECONDS OPTIONS…: of dus bench
 # Seconds on an H100, of which the limits leave room for half as much again: to begin and to make the model 20; then a
 # generation under DUS, of 40 calls of 12 to 20 ms, 0.8, of which a way takes 4 and 2.7 a repeat; token by token, of 64
 # calls, 1.2. So `one` is 20 + 4 x 12 x 0.8 = 58, `adaptive` 20 + 3 x 6.7 x 1.2 = 44, `each` 20 + 2 x 6.7 x 1.6 = 41,
-# `many` 20 + 6.7 x (1 + 1.8) = 39. The limits come to 430; training has what is left of 525, at most four minutes.
+# `many` 20 + 6.7 x (1 + 1.8) = 39; `experts` is half a minute to make 16 billion parameters, and seven generations. The
+# limits come to 475; training has what is left of 525, at most four minutes.
 part right 110 "transformers pytest hypothesis" -m pytest -m gpu tests/gpu/test_gpu.py -p no:cacheprovider -k "$only"
 bench one 75 --planner dus --cache none,dual,block,touched --repeats $repeats
 bench adaptive 55 --planner "eb(gamma=1)" --planner "cb(tau=0.9)" --planner "deb(gamma=0.5)" --cache block --repeats 1 $short
 bench each 50 --planner dus --planner "confidence(per_step=1)" --cache none,block --repeats 1 $short
 bench many 50 --planner dus --cache block --batch $several --repeats 1
+# shellcheck disable=SC2086
+part experts 45 transformers -m dus bench --shape llada2-mini --device $device --no-textbook --planner dus \
+    --cache block --repeats 1 $experts --out "$out/experts.json"
 part floor 35 transformers benchmarks/gpu_floor.py --device $device --scale $scale --out "$out/floor.json"
 [ $device = cuda ] || exit 0 # what follows takes a processor too long
 bench compiled 55 --planner dus --cache block --repeats 1 --compile

@@ -14,6 +14,7 @@ PARTS = {
     "adaptive": "adaptive planners, one row",
     "each": "token by token, one row",
     "many": "DUS, several rows",
+    "experts": "DUS on LLaDA2-mini's shape, block-causal, one row",
     "compiled": "DUS, compiled",
     "floor": "the weights read once, and one cached step",
     "trained": "training",
@@ -58,11 +59,12 @@ def overview(folder):
 def speed(folder):
     """A line a planner, mode and number of rows."""
     rows = []
-    for name in ("one", "adaptive", "each", "many", "compiled"):
+    for name in ("one", "adaptive", "each", "many", "experts", "compiled"):
+        beside = ", LLaDA2-mini" if name == "experts" else ""
         for run in (read(folder, f"{name}.json") or {"runs": []})["runs"]:
             setting = run["setting"]
             rows += [
-                [code(setting["planner"]), f"`{line['name']}`", setting["batch"], setting["new"],
+                [code(setting["planner"]), f"`{line['name']}`{beside}", setting["batch"], setting["new"],
                  f"{line['seconds']:.3f}",
                  f"{line['tokens_per_second']:.0f}", f"{line['nfe']:g}", f"{line['over_floor']:.3f}"]
                 for line in run["lines"]

@@ -19,5 +19,7 @@ dus bench $shape --growth new --growth prompt --growth block --repeats 3 --page 
 dus bench $shape --growth batch --prompt 128 --new 128 --repeats 3 --page $pages/growth-rows.md
 dus bench --shape llada-8b --scale 0.05 --threads 1 --requests 64 --repeats 3 --page $pages/requests.md
 python benchmarks/load.py --page $pages/load.md
+dus bench --shape llada2-mini --scale 0.5 --threads 1 --prompt 64 --new 64 --cache block --repeats 3 \
+    --page $pages/experts.md
 dus bench --shape llada2-mini --scale 0.1 --threads 1 --growth new --new 256,1024 --prompt 64 --cache block \
     --repeats 3 --page $pages/growth-blocks.md
