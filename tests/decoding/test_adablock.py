@@ -45,7 +45,7 @@ def test_lengths_are_the_rules(rows, ids, tau, window, otherwise):
     ]
     token, confidence, wanted = (torch.tensor([[seen[part] for seen in row] for row in rows]) for part in range(3))
     rule = AdaBlock(ids, tau, window, otherwise)
-    assert rule.lengths(token, confidence, wanted).tolist() == [by_hand(rule, row) for row in rows]
+    assert rule.lengths(wanted, token=token, confidence=confidence).tolist() == [by_hand(rule, row) for row in rows]
 
 
 def generate(model, prompts=PROMPTS, **kwargs):

@@ -70,7 +70,7 @@ def _without(context: typer.Context, instead: str, *names: str) -> None:
     """Refuse options that are about levels.
 
     Raises:
-        InputError: one of them was given.
+        InputError: One of them was given.
     """
     for name in names:
         source = context.get_parameter_source(name)

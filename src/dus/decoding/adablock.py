@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,11 +26,14 @@ class AdaBlock:
     them is the block's first, as there: choosing costs none.
 
     Attributes:
-        ids: the ids of the tokens that end a block.
-        tau: the least probability of one, 0 to 1.
-        window: how many of the next positions are looked at.
-        otherwise: the length where no delimiter is sure enough.
+        reads: The names of what `lengths` is told of the next positions.
+        ids: The ids of the tokens that end a block.
+        tau: The least probability of one, 0 to 1.
+        window: How many of the next positions are looked at.
+        otherwise: The length where no delimiter is sure enough.
     """
+
+    reads: ClassVar = ("token", "confidence")
 
     ids: tuple[int, ...]
     tau: float = 0.3
@@ -61,20 +65,20 @@ class AdaBlock:
         )
 
     @property
-    def longest(self) -> int:
+    def widest(self) -> int:
         """The longest length that may be chosen."""
         return max(self.window, self.otherwise)
 
-    def lengths(self, token: Tensor, confidence: Tensor, wanted: Tensor) -> Tensor:
+    def lengths(self, wanted: Tensor, *, token: Tensor, confidence: Tensor) -> Tensor:
         """Int64 `[N]`, on the host: the block lengths, each such that the block holds a wanted position.
 
         Args:
+            wanted: Bool `[N, W]`: the positions that are to be decoded, at least one in each row.
             token: Int64 `[N, W]`: the tokens chosen for the next positions.
             confidence: Float `[N, W]`: their probabilities.
-            wanted: Bool `[N, W]`, on the host: the positions that are to be decoded, at least one in each row.
         """
         place = torch.arange(wanted.shape[1])
-        delimiter = torch.isin(token.cpu(), torch.tensor(self.ids)) & wanted & (place < self.window)
-        best, at = confidence.cpu().masked_fill(~delimiter, -1).max(dim=1)
+        delimiter = torch.isin(token, torch.tensor(self.ids)) & wanted & (place < self.window)
+        best, at = confidence.masked_fill(~delimiter, -1).max(dim=1)
         chosen = (at + 1).where(best >= self.tau, torch.tensor(self.otherwise))
         return chosen.maximum(wanted.int().argmax(dim=1) + 1)

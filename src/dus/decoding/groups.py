@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from dus.decoding.adablock import AdaBlock
 from dus.decoding.caches import send
 from dus.decoding.canvas import Canvas, Row
 from dus.decoding.planning import Decision, Due, decide, named, settle
@@ -196,18 +195,13 @@ class Group:
         """Give the rows that choose it the length of their block, by what is predicted of the next positions."""
         lengths: list[Tensor] = []
         rules = [self.rows[number].settings.auto for number in choosing]
-        delimited = any(isinstance(rule, AdaBlock) for rule in rules)
-        entropy = spread(choice.entropy).cpu()
-        token, confidence = (spread(each).cpu() if delimited else entropy for each in (choice.token, choice.confidence))
+        names = {name for rule in rules if rule is not None for name in rule.reads}
+        read = {name: spread(getattr(choice, name)).cpu() for name in sorted(names)}
         for number, rule in zip(choosing, rules, strict=True):
             row = self.rows[number]
             here = slice(number, number + 1), slice(row.stop - row.start)
-            wanted = self.due.wanted[here]
             assert rule is not None
-            if isinstance(rule, AdaBlock):
-                lengths += rule.lengths(token[here], confidence[here], wanted)
-            else:
-                lengths += rule.lengths(entropy[here], wanted)
+            lengths += rule.lengths(self.due.wanted[here], **{name: read[name][here] for name in rule.reads})
         for number, length in zip(choosing, lengths, strict=True):
             row = self.rows[number]
             row.stop, row.choosing = min(row.start + int(length), row.stop), False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,9 +29,12 @@ class Auto:
     the entropies is the block's first: choosing costs none.
 
     Attributes:
+        reads: The names of what `lengths` is told of the next positions.
         bits: The most bits of entropy in a block; more of them make longer blocks and fewer calls.
         shortest, longest: The shortest and the longest length to choose from; each choice is twice the one before.
     """
+
+    reads: ClassVar = ("entropy",)
 
     bits: float = 8.0
     shortest: int = 4
@@ -67,16 +71,21 @@ class Auto:
             found.append(2 * found[-1])
         return found
 
-    def lengths(self, entropy: Tensor, wanted: Tensor) -> Tensor:
+    @property
+    def widest(self) -> int:
+        """The longest length that may be chosen."""
+        return self.choices[-1]
+
+    def lengths(self, wanted: Tensor, *, entropy: Tensor) -> Tensor:
         """Int64 `[N]`, on the host: the block lengths, each such that the block holds a wanted position.
 
         Args:
+            wanted: Bool `[N, W]`: the positions that are to be decoded, at least one in each row.
             entropy: Float `[N, W]`: the entropies of the next positions in bits, zero where none is wanted. The width W
-                is at most `choices[-1]`.
-            wanted: Bool `[N, W]`, on the host: the positions that are to be decoded, at least one in each row.
+                is at most `widest`.
         """
         choices = torch.tensor(self.choices)
-        sure = (entropy.cpu().double().cumsum(dim=1) <= self.bits).sum(dim=1)
+        sure = (entropy.double().cumsum(dim=1) <= self.bits).sum(dim=1)
         sure = sure.masked_fill(sure == entropy.shape[1], choices[-1])
         first = wanted.int().argmax(dim=1)
         longest_sure = (choices <= sure[:, None]).sum(dim=1) - 1

@@ -79,7 +79,7 @@ class Settings:
     def longest(self) -> int:
         """The length of the blocks, 32 where none is asked for; where it is chosen, the longest that may be."""
         if self.auto is not None:
-            return self.auto.longest if isinstance(self.auto, AdaBlock) else self.auto.choices[-1]
+            return self.auto.widest
         return BLOCK_LENGTH if self.block_length is None else self.block_length  # type: ignore[return-value]
 
     @property

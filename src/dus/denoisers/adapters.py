@@ -28,7 +28,7 @@ def is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter and no model.
 
     Raises:
-        DenoiserError: it holds both.
+        DenoiserError: It holds both.
     """
     if not (folder / CONFIG).exists():
         return False
@@ -43,7 +43,7 @@ def base_of(folder: Path) -> tuple[str, str | None]:
     """The model that an adapter was made for, a folder or hub id, and its revision.
 
     Raises:
-        DenoiserError: its configuration is broken or names none.
+        DenoiserError: Its configuration is broken or names none.
     """
     config = _config(folder)
     base = config.get("base_model_name_or_path")
@@ -58,13 +58,13 @@ def model_and_adapter(
     """The folder of a model, and that of its adapter, None without one; a folder that is an adapter names its model.
 
     Args:
-        folder: of a model or an adapter.
-        adapter: folder or hub id of an adapter beside a model.
-        code: fetch the model's Python files too.
-        hub: of the hub's client, as for `checkpoint_folder`.
+        folder: The folder of a model or an adapter.
+        adapter: Folder or hub id of an adapter beside a model.
+        code: Fetch the model's Python files too.
+        hub: Arguments of the hub's client, as for `checkpoint_folder`.
 
     Raises:
-        DenoiserError: there are two adapters, or none of what is named.
+        DenoiserError: There are two adapters, or none of what is named.
     """
     reached = {name: value for name, value in hub.items() if name not in ("subfolder", "force_download")}
     if is_adapter(folder):
@@ -79,7 +79,7 @@ def check_vocabulary(tokenizer: Any, size: int, folder: Path) -> None:
     """Refuse an adapter whose tokenizer has tokens that the model has no rows for.
 
     Raises:
-        DenoiserError: its vocabulary exceeds `size`.
+        DenoiserError: Its vocabulary exceeds `size`.
     """
     if tokenizer is not None and len(tokenizer) > size:
         raise DenoiserError(
@@ -105,8 +105,8 @@ def merge(model: Any, folder: Path) -> Any:
     """The model with an adapter's weights in its own.
 
     Args:
-        model: a transformers model, changed in place.
-        folder: as PEFT saves it; its names may be those of the model here or the published ones.
+        model: A transformers model, changed in place.
+        folder: As PEFT saves it; its names may be those of the model here or the published ones.
 
     Raises:
         DenoiserError: PEFT is not installed; or the adapter is damaged, of another kind than LoRA, lacks a weight, or

@@ -122,9 +122,9 @@ def by_groups(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: 
     The heads of a group stand one behind the other, as more queries of the group's keys.
 
     Args:
-        query, key, value: as for `matmul_attention`.
+        query, key, value: As for `matmul_attention`.
         mask: `[N or 1, 1, Q or 1, K]`.
-        scaling: as for `matmul_attention`.
+        scaling: As for `matmul_attention`.
 
     Returns:
         Float `[N, Q, H, D]`.

@@ -52,10 +52,10 @@ def experts_forward(experts: Any, hidden: Tensor, chosen: Tensor, shares: Tensor
     """What the experts make of some tokens, as transformers calls it.
 
     Args:
-        experts: the module with `gate_up_proj`, `[E, 2 F, D]`, and `down_proj`, `[E, D, F]`.
-        hidden: float `[T, D]`.
-        chosen: int64 `[T, K]`, each token's experts.
-        shares: float `[T, K]`, how much each counts.
+        experts: The module with `gate_up_proj`, `[E, 2 F, D]`, and `down_proj`, `[E, D, F]`.
+        hidden: Float `[T, D]`.
+        chosen: Int64 `[T, K]`, each token's experts.
+        shares: Float `[T, K]`, how much each counts.
 
     Returns:
         Float `[T, D]`.
@@ -80,9 +80,9 @@ def multiplied(weight: Tensor, parts: Sequence[Tensor], used: list[tuple[int, in
     """For each expert that is used its rows times its weight.
 
     Args:
-        weight: of all experts, `[E, out, in]`.
-        parts: float `[count, in]`, for each expert that is used.
-        used: the number of each, and how many rows it has.
+        weight: The weights of all experts, `[E, out, in]`.
+        parts: Float `[count, in]`, for each expert that is used.
+        used: The number of each, and how many rows it has.
     """
     if isinstance(weight, PackedWeight) and not (torch.is_grad_enabled() and parts[0].requires_grad):
         packed, multiply = weight.store.packed, torch.ops.mkldnn._linear_pointwise
@@ -97,13 +97,14 @@ def check_groups(experts: int, chosen: int, groups: int, open_groups: int) -> No
     """Refuse groups of experts that no token could choose its experts in.
 
     Args:
-        experts: how many there are.
-        chosen: how many a token goes to.
-        groups: of as many experts each; the best two of each say which groups are open to a token.
-        open_groups: how many are.
+        experts: How many there are.
+        chosen: How many a token goes to.
+        groups: How many groups of equally many experts there are; the best two experts of each say which groups are
+            open to a token.
+        open_groups: How many are.
 
     Raises:
-        DenoiserError: the groups are not of equal size, or too small, or too few are open.
+        DenoiserError: The groups are not of equal size, or too small, or too few are open.
     """
     size = experts // max(groups, 1)
     if groups < 1 or size < 2 or size * groups != experts or not 1 <= open_groups <= groups:

@@ -29,11 +29,11 @@ def register(
     still runs that code where it is trusted, and this family everywhere else.
 
     Args:
-        config_class: the configuration; its `model_type` is the published one.
-        model_class: the model.
-        conversions: from published weight names to those of the model.
-        experts: whether experts are published one by one, as transformers stacks them for Qwen's.
-        choose: tells the configuration class of a published configuration where a `model_type` is shared.
+        config_class: The configuration; its `model_type` is the published one.
+        model_class: The model.
+        conversions: What leads from published weight names to those of the model.
+        experts: Whether experts are published one by one, as transformers stacks them for Qwen's.
+        choose: Tells the configuration class of a published configuration where a `model_type` is shared.
     """
     chosen = choose or (lambda published: config_class)
 
@@ -58,12 +58,12 @@ def require(family: str, given: Mapping[str, Any], expected: Mapping[str, Any]) 
     """Refuse what the published code can be configured to and the model here cannot.
 
     Args:
-        family: its name.
-        given: published keys and values; None is as good as absent.
-        expected: for some keys the one value that is supported.
+        family: Its name.
+        given: Published keys and values; None is as good as absent.
+        expected: For some keys the one value that is supported.
 
     Raises:
-        DenoiserError: another value is given.
+        DenoiserError: Another value is given.
     """
     for key, only in expected.items():
         if given.get(key) not in (None, only):

@@ -32,7 +32,7 @@ class Llada2Config(Glm4MoeConfig):
     """A LLaDA2 configuration, in the published keys or in Glm4Moe's; `save_pretrained` writes the published ones.
 
     Raises:
-        DenoiserError: a published option that a Glm4Moe does not have, such as `use_bias=True`.
+        DenoiserError: A published option that a Glm4Moe does not have, such as `use_bias=True`.
     """
 
     model_type = "llada2_moe"

@@ -31,7 +31,7 @@ class LladaMoeConfig(Qwen3MoeConfig):
     """A LLaDA-MoE configuration, in the published keys or in Qwen3-MoE's; `save_pretrained` writes the published ones.
 
     Raises:
-        DenoiserError: a published option that a Qwen3-MoE does not have, such as a shared expert.
+        DenoiserError: A published option that a Qwen3-MoE does not have, such as a shared expert.
     """
 
     model_type = "lladamoe"

@@ -54,35 +54,35 @@ def load(
     of the hub runs the code it brings, if that is trusted.
 
     Args:
-        path_or_hub_id: a folder, which is never looked up in the network; the name of a bundled model; or a model id of
+        path_or_hub_id: A folder, which is never looked up in the network; the name of a bundled model; or a model id of
             the Hugging Face hub. An adapter loads with the model that it names.
         dtype: "auto" is the checkpoint's own on a GPU, and on a CPU bfloat16 where the processor computes in it,
             else float32. Or a torch dtype, or its name.
         device: "auto" is the GPU if there is one. `device_map` is said in its place, not beside it.
-        revision: branch, tag or commit of a hub id.
-        trust_remote_code: run the model code that comes with the checkpoint, for families not known here.
-        mask_token_id: for checkpoints that do not name their mask token.
-        block_length: how many tokens a block of the attention mask has, for families whose attention is block-causal
+        revision: Branch, tag or commit of a hub id.
+        trust_remote_code: Run the model code that comes with the checkpoint, for families not known here.
+        mask_token_id: For checkpoints that do not name their mask token.
+        block_length: How many tokens a block of the attention mask has, for families whose attention is block-causal
             and checkpoints that do not say it. (How many tokens are decoded together is an argument of
             `dus.generate`.)
-        shift: how many positions before a token the row stands that predicts it, for models that bring their own code:
+        shift: How many positions before a token the row stands that predicts it, for models that bring their own code:
             0, or 1 where row i predicts token i + 1, as in models made of autoregressive ones. Families known here
             have theirs.
-        adapter: folder or hub id of a LoRA adapter, which is merged into the weights; `dus.denoisers.adapters`.
+        adapter: Folder or hub id of a LoRA adapter, which is merged into the weights; `dus.denoisers.adapters`.
         quantize: "int8" keeps the weights of linear layers in eight bits, by torchao: less memory, almost the same
             logits; see `dus.denoisers.quantized`.
-        pack: whether the weights of linear layers are laid out anew on a CPU, for inference; False gives plain layers,
+        pack: Whether the weights of linear layers are laid out anew on a CPU, for inference; False gives plain layers,
             to be trained or adapted.
-        compile: have torch generate code for the forward, which takes its time at the first calls; a text is a mode of
+        compile: Have torch generate code for the forward, which takes its time at the first calls; a text is a mode of
             `torch.compile`, such as "reduce-overhead". Meant for a GPU, where launching kernels one by one costs more
             than small steps do. See `dus.denoisers.compiled`.
-        model_kwargs: of the hub's client `token`, `cache_dir`, `local_files_only`, `subfolder`, `force_download` and
-            `proxies`; of transformers' `from_pretrained` `attn_implementation`, `quantization_config`, `device_map`
-            (several devices and "disk" too), `max_memory`, `tp_plan`, `variant`, … (`dus.denoisers.arguments`); and
-            `torch_dtype`, the older name of `dtype`.
+        model_kwargs: Arguments of the hub's client: `token`, `cache_dir`, `local_files_only`, `subfolder`,
+            `force_download` and `proxies`; of transformers' `from_pretrained` `attn_implementation`,
+            `quantization_config`, `device_map` (several devices and "disk" too), `max_memory`, `tp_plan`, `variant`, …
+            (`dus.denoisers.arguments`); and `torch_dtype`, the older name of `dtype`.
 
     Raises:
-        DenoiserError: what is missing, damaged, unknown or unsupported, in one sentence. A model with a weight
+        DenoiserError: What is missing, damaged, unknown or unsupported, in one sentence. A model with a weight
             that the checkpoint lacks is never returned.
     """
     dtype = one_dtype(dtype, model_kwargs.pop("torch_dtype", None))
@@ -140,9 +140,9 @@ def prepared(denoiser: MaskedLM, compile: bool | str, *, pack: bool = True, expe
     """The same denoiser, made fast: weights packed and attention chosen on a CPU, the forward compiled if asked for.
 
     Args:
-        denoiser: changed in place.
-        compile, pack: as for `load`.
-        experts: whether experts are packed too, and how they compute is chosen.
+        denoiser: Changed in place.
+        compile, pack: As for `load`.
+        experts: Whether experts are packed too, and how they compute is chosen.
     """
     if isinstance(denoiser, NativeLM):
         if pack:

@@ -55,16 +55,16 @@ def own_names(entry: str, names: Names, published: Collection[str], *, exact: bo
     """The modules of the model here that an entry of a quantizer's list means.
 
     Args:
-        entry: a name, the beginning or the end of one, or a regular expression; behind "re:" it is one for certain.
-        names: of the model.
-        published: names of the checkpoint's modules.
-        exact: whether an entry without "re:" is a whole name, as for compressed-tensors.
+        entry: A name, the beginning or the end of one, or a regular expression; behind "re:" it is one for certain.
+        names: The names of the model's modules.
+        published: Names of the checkpoint's modules.
+        exact: Whether an entry without "re:" is a whole name, as for compressed-tensors.
 
     Returns:
         Their whole names; the entry itself where it means none.
 
     Raises:
-        DenoiserError: it means some of the experts of a layer, which are one module here.
+        DenoiserError: It means some of the experts of a layer, which are one module here.
     """
     meant = [name for name in published if _means(entry, name, exact)]
     found: set[str] = set()

@@ -41,10 +41,10 @@ def quantization(name: str, *, native: bool = False) -> TorchAoConfig:
 
     Args:
         name: "int8".
-        native: whether the model is of a family known here. Of others linear layers alone are quantized.
+        native: Whether the model is of a family known here. Of others linear layers alone are quantized.
 
     Raises:
-        DenoiserError: the name is unknown, or torchao is not installed.
+        DenoiserError: The name is unknown, or torchao is not installed.
     """
     if name not in QUANTIZATIONS:
         raise DenoiserError(f"quantize is {name!r}, known are {', '.join(QUANTIZATIONS)}; None leaves weights alone.")
@@ -61,12 +61,12 @@ def check_quantized(config: dict[str, Any], folder: Path, asked: Any = None) -> 
     """Refuse a checkpoint that is quantized in a way that transformers does not know, and would pass over.
 
     Args:
-        config: its published configuration.
-        folder: where it lies.
-        asked: the `quantization_config` that `from_pretrained` is to be told.
+        config: Its published configuration.
+        folder: Where it lies.
+        asked: The `quantization_config` that `from_pretrained` is to be told.
 
     Raises:
-        DenoiserError: the `quant_method` of its `quantization_config` is unknown; or the family's published matrices
+        DenoiserError: The `quant_method` of its `quantization_config` is unknown; or the family's published matrices
             are split while they load, which no quantizer allows for.
     """
     if isinstance(asked, str):
@@ -95,12 +95,12 @@ def with_own_names(config: dict[str, Any], folder: Path, asked: Any = None) -> d
     """Arguments of `from_pretrained` under which a quantizer's lists name modules as the model here does.
 
     Args:
-        config: the published configuration of a family known here.
-        folder: where it lies; the lists name modules as its weights do.
-        asked: the `quantization_config` that `from_pretrained` is to be told, whose lists may do so too.
+        config: The published configuration of a family known here.
+        folder: Where it lies; the lists name modules as its weights do.
+        asked: The `quantization_config` that `from_pretrained` is to be told, whose lists may do so too.
 
     Raises:
-        DenoiserError: a list names some experts of a layer; or names stand where they are not looked for.
+        DenoiserError: A list names some experts of a layer; or names stand where they are not looked for.
     """
     told = config.get("quantization_config")
     lists = [*_lists_in(told), *_lists_in(asked)]
@@ -145,7 +145,7 @@ def quantize_body(model: Any, name: str, *, native: bool = True) -> None:
     """Quantize a loaded model in place as `quantization` does while one loads: all but its vocabulary projection.
 
     Raises:
-        DenoiserError: as `quantization`.
+        DenoiserError: As `quantization`.
     """
     told = quantization(name, native=native)
     from torchao.quantization import quantize_

@@ -148,7 +148,7 @@ class Random(_RankedSchedule):
     LLaDA's random remasking (arXiv 2502.09992, section 2.4), a baseline of the DUS paper.
 
     Attributes:
-        seed: of the draw, which depends on the row and the position but not on the batch.
+        seed: the seed of the draw, which depends on the row and the position but not on the batch.
     """
 
     seed: int = 0

@@ -88,7 +88,7 @@ class ReMDM(Planner):
 
     Attributes:
         steps: S, the steps of a block; a block of fewer masks takes one step for each.
-        seed: of the draws.
+        seed: the seed of the draws.
     """
 
     steps: int = 16

@@ -168,7 +168,7 @@ class Prediction:
 
     Attributes:
         confidence: probability of the token chosen for the position.
-        entropy: of the position's distribution, in bits.
+        entropy: the entropy of the position's distribution, in bits.
         margin: probability of the likeliest token less that of the second likeliest.
         token_confidence: probability now of the token that stands at an unmasked position.
         token: the token chosen for the position.

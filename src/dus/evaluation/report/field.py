@@ -117,9 +117,9 @@ class Suite:
     """Sections on different tasks that were all decoded at the same settings, and bootstrap draws of their problems.
 
     Args:
-        sections: the sections, at least one; settings that some of them lack are left out.
-        draws: how many draws of each section's problems; every planner sees the same.
-        seed: of the draws.
+        sections: The sections, at least one; settings that some of them lack are left out.
+        draws: How many draws of each section's problems; every planner sees the same.
+        seed: The seed of the draws.
     """
 
     def __init__(self, sections: Sequence[Section], *, draws: int = DRAWS, seed: int = 0) -> None:

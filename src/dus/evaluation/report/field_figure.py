@@ -29,9 +29,9 @@ def frontier(stem: Path, section: Section, default: str) -> None:
     another family has in as few.
 
     Args:
-        stem: the path of the pictures without their suffix.
-        section: the results.
-        default: the text of our planner.
+        stem: The path of the pictures without their suffix.
+        section: The results.
+        default: The text of our planner.
     """
     from matplotlib import rc_context
 

@@ -34,10 +34,10 @@ def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Se
     """The comparison as Markdown.
 
     Args:
-        sections: on different tasks, each scored by right answers.
-        record: of the sweep.
-        pictures: for each section the address of its picture, without suffix.
-        command: the command that made the page.
+        sections: On different tasks, each scored by right answers.
+        record: The record of the sweep.
+        pictures: For each section the address of its picture, without suffix.
+        command: The command that made the page.
     """
     suite, met = Suite(sections), list(matches(sections, DEFAULT))
     parts = [

@@ -36,8 +36,8 @@ class Bounded:
     """What one `deb` loses in a block, beside what it sums, nats on average over sequences.
 
     Attributes:
-        loss: the divergence, which is the mean total correlation of its calls, summed over them.
-        summed: the sum over calls of the discounted entropies of what a call takes, all but the most uncertain one.
+        loss: The divergence, which is the mean total correlation of its calls, summed over them.
+        summed: The sum over calls of the discounted entropies of what a call takes, all but the most uncertain one.
     """
 
     loss: Estimate
@@ -49,12 +49,12 @@ class Discounted:
     """The planners on one source.
 
     Attributes:
-        name: of the source.
-        shares: for each distance from 1 what share of a token's entropy another tells of.
-        calls: that DUS takes.
-        dus, best: the divergence of DUS and of the best schedule in as many calls.
-        within: for each adaptive planner its text and its divergence where that is least in at most so many calls.
-        bounded: by the text of a `deb` without patience what it loses and what it sums.
+        name: The name of the source.
+        shares: For each distance from 1 what share of a token's entropy another tells of.
+        calls: The number of calls that DUS takes.
+        dus, best: The divergence of DUS and of the best schedule in as many calls.
+        within: For each adaptive planner its text and its divergence where that is least in at most so many calls.
+        bounded: What a `deb` without patience loses and what it sums, by its text.
     """
 
     name: str
@@ -76,11 +76,11 @@ def discounted(source: Source, length: int, *, rho: float, samples: int = 500, s
     """Measure planners on a source in one block, sampled at temperature 1.
 
     Args:
-        source: of the tokens, and their denoiser.
+        source: The source of the tokens, which is their denoiser too.
         length: B, a power of two.
-        rho: of `deb`.
-        samples: sequences behind each divergence of an adaptive planner.
-        seed: of the sequences; all planners see the same.
+        rho: The discount of `deb`.
+        samples: Sequences behind each divergence of an adaptive planner.
+        seed: The seed of the sequences; all planners see the same.
     """
     table = all_entropies(source, length)
     schedule = schedule_of("dus", length)
@@ -120,11 +120,11 @@ def losses_and_sums(
     """What a `deb` loses in a block, and what it sums in nats, over the same sequences.
 
     Args:
-        source: of the tokens.
-        rule: the planner.
+        source: The source of the tokens.
+        rule: The planner.
         length: B.
-        samples: sequences.
-        seed: of the sequences.
+        samples: The number of sequences.
+        seed: The seed of the sequences.
     """
     loss = sampled_divergence(source, rule, length, True, samples, seed)
     denoiser = MarkovDenoiser(source)
@@ -146,9 +146,9 @@ def summed(rule: DiscountedEntropyBounded, probability: Tensor, selected: Tensor
     """Float64 `[N]`, nats: what `deb` sums of the positions that are selected.
 
     Args:
-        rule: the planner, whose factors count.
-        probability: float64 `[N, B, V]`.
-        selected: bool `[N, B]`.
+        rule: The planner, whose factors count.
+        probability: Float64 `[N, B, V]`.
+        selected: Bool `[N, B]`.
     """
     width = selected.shape[1]
     entropy = -(probability * probability.clamp(min=1e-300).log()).sum(dim=2)

@@ -95,7 +95,7 @@ def random_hidden(
         states: S of the hidden chain.
         vocab: V.
         rate: The wanted mixing rate of the hidden chain, whose slow form stays where it is.
-        noise: share of a token that does not tell of its state, between 0 (state s emits token s mod V) and 1.
+        noise: Share of a token that does not tell of its state, between 0 (state s emits token s mod V) and 1.
         seed: The seed of the draw.
         spread: Concentration of the Dirichlet distribution of each row.
 

@@ -21,7 +21,7 @@ class Shares:
     """What was measured of pairs at each distance from 1.
 
     Attributes:
-        pairs: the measured pairs, by rising distance.
+        pairs: The measured pairs, by rising distance.
     """
 
     pairs: Sequence[Gap]
@@ -62,14 +62,14 @@ def shares(model: Denoiser, texts: Texts, longest: int, *, draws: int = 2, seed:
     """Measure the share at every distance from 1 to `longest`, as `dus theory gap` measures pairs.
 
     Args:
-        model: any denoiser.
-        texts: what it is used for, each with at least 2 `longest` tokens behind what is known.
-        longest: the longest distance.
-        draws: orders of each pair, each with tokens of its own.
-        seed: of all draws.
+        model: Any denoiser.
+        texts: What it is used for, each with at least 2 `longest` tokens behind what is known.
+        longest: The longest distance.
+        draws: Orders of each pair, each with tokens of its own.
+        seed: The seed of all draws.
 
     Raises:
-        TheoryError: a distance below 1, or texts too short.
+        TheoryError: A distance below 1, or texts too short.
     """
     if longest < 1:
         raise TheoryError(f"the longest distance is {longest}: blocks of at least 2 positions have one")
@@ -80,9 +80,9 @@ def write_shares(path: Path, found: Shares, about: Mapping[str, object]) -> None
     """Write shares to a file that the planner `deb(file=…)` reads; it appears when it is whole.
 
     Args:
-        path: where to.
-        found: the shares.
-        about: where they come from, for whoever opens the file.
+        path: The file that is written.
+        found: The shares.
+        about: Where they come from, for whoever opens the file.
     """
     record = {"shares": [round(share, 6) for share in found.values], "about": dict(about)}
     write(path, json.dumps(record, ensure_ascii=False, indent=1) + "\n")

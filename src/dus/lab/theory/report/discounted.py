@@ -15,10 +15,10 @@ def page(found: Sequence[Discounted], length: int, rho: float, samples: int) -> 
     """The page's body as Markdown.
 
     Args:
-        found: one for each source.
+        found: What was measured, one for each source.
         length: B.
-        rho: of `deb`.
-        samples: sequences behind each estimate.
+        rho: The discount of `deb`.
+        samples: The number of sequences behind each estimate.
     """
     return f"""Blocks of {length} positions of a stationary stream, nothing known before them, sampled at temperature 1.
 Divergence from the truth in nats. DUS and the best schedule are exact; the others are estimates from {samples}
