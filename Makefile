@@ -60,12 +60,16 @@ pages: report  # every page of docs/results on the bundled models, and the table
 		--planner dus --confirm-run-unsafe-code
 	$(EVAL) --out results/int8 --quantize int8 --level 2 --max-new-tokens 96 --limit 300 --block-length 8,16,32,64 \
 		--planner dus --planner 'cb(tau=0.9)'
+	for task in 'arithmetic --level 2' 'code --level 2' 'instructions --level 1'; do \
+		$(EVAL) --out results/edited --task $$task --block-length 16,32 --limit 200 --planner dus \
+			--planner 'dus | edited' --planner 'cb(tau=0.9)' --planner 'cb(tau=0.9) | edited' \
+			--confirm-run-unsafe-code || exit 1; done
 	$(BIN)/dus calibrate --out results/levels-8.json --calls 24 --max-new-tokens 64 --block-length 8 --level 2 --texts 256 \
 		--page docs/results/levels.md
 	$(EVAL) --out results/calibrated --level 2 --limit 300 --block-length 8 --planner dus \
 		--planner 'confidence(like=dus)' --planner 'left-to-right(like=dus)' \
 		--planner "levels(file='results/levels-8.json')" --planner "levels(groups='0 1/2 3 6/4 5 7')"
-	for page in tasks dream order strides level-1 caches caches-code int8 calibrated; do \
+	for page in tasks edited dream order strides level-1 caches caches-code int8 calibrated; do \
 		$(BIN)/dus report results/$$page --out docs/results/$$page.md || exit 1; done
 	$(BIN)/dus theory gap --texts 200 --group 2,4 --page docs/results/gap.md
 	$(BIN)/dus theory long --known 8,32,96 --fill --turns 0,1,2 --limit 100 --level 2 --texts 32 \
