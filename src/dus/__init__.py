@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            return version("dus")
+            return version("dus-lm")
         except PackageNotFoundError:
             return "0+source"  # run from its source and not installed
     if name not in _ROOMS:

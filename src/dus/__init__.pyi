@@ -29,6 +29,7 @@ from dus.planners import Edited as Edited
 from dus.planners import Entropy as Entropy
 from dus.planners import EntropyBounded as EntropyBounded
 from dus.planners import Factor as Factor
+from dus.planners import Halton as Halton
 from dus.planners import LeftToRight as LeftToRight
 from dus.planners import Levels as Levels
 from dus.planners import LocalLeap as LocalLeap

@@ -124,7 +124,7 @@ def test_what_is_refused(bad, tmp_path):
 
 def test_a_missing_matplotlib_is_told_before_the_work(bad, monkeypatch, tmp_path):
     monkeypatch.setattr("dus.writing.style.find_spec", lambda _: None)
-    assert "dus[plots]" in bad("hello", "--out", tmp_path)
+    assert "dus-lm[plots]" in bad("hello", "--out", tmp_path)
 
 
 def test_a_prompt_too_long_for_a_path_is_a_prompt(good, checkpoint):

@@ -127,7 +127,7 @@ def test_options_that_lm_eval_lacks_end_as_it_says(dus):
 def test_without_the_extra_a_line_says_what_to_install(dus, monkeypatch):
     monkeypatch.setattr("dus.cli.lm_eval.find_spec", lambda name: None)
     code, _, err = dus("lm-eval", "--tasks", "gsm8k")
-    assert (code, err) == (2, "dus: lm-eval is not installed: pip install 'dus[eval]'\n")
+    assert (code, err) == (2, "dus: lm-eval is not installed: pip install 'dus-lm[eval]'\n")
 
 
 def test_help_is_ours_and_points_to_lm_evals(good):

@@ -198,7 +198,7 @@ def test_configurations_of_adapters(folder, adapter, monkeypatch):
     assert "is an adapter itself" in complaint(where, adapter=where)
     assert "has no adapter_config.json" in complaint(folder, adapter=folder)
     monkeypatch.setattr("dus.denoisers.adapters.find_spec", lambda name: None)
-    assert "pip install 'dus[peft]'" in complaint(folder, adapter=where)
+    assert "pip install 'dus-lm[peft]'" in complaint(folder, adapter=where)
     (where / "adapter_config.json").write_text("{")
     assert "is not valid JSON" in complaint(folder, adapter=where)
 

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from transformers import (
 import dus
 from dus.decoding import GenerationError
 from dus.denoisers import Denoiser, DenoiserError, LladaForMaskedLM, MaskedLM, NativeLM, load
-from dus.denoisers.arguments import _computes_bfloat16, type_name
+from dus.denoisers.arguments import fast_type, type_name
 
 
 def edit(folder, **changes):
@@ -68,8 +69,15 @@ def test_what_a_loaded_denoiser_has(folder):
     assert not denoiser.model.training
 
 
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux says there what its processor can do")
+def test_the_fast_type_follows_the_processor():
+    flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    assert fast_type("cpu") is (torch.bfloat16 if flags & {"avx512_bf16", "amx_bf16", "bf16"} else torch.float32)
+    assert fast_type("cuda") is torch.bfloat16
+
+
 def test_dtypes(folder):
-    assert load(folder, device="cpu").dtype is (torch.bfloat16 if _computes_bfloat16() else torch.float32)
+    assert load(folder, device="cpu").dtype is fast_type("cpu")
     assert load(folder, device="cpu", dtype="float16").dtype is torch.float16
     denoiser = load(folder, device="cpu", dtype=torch.bfloat16)
     assert denoiser.logits(torch.zeros(1, 3, dtype=torch.long), read=torch.arange(3)).dtype is torch.bfloat16

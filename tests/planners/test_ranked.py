@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dus.planners import DUS, BlockState, Confidence, Entropy, LeftToRight, Margin, PlannerError, Random, ReMDM
+from dus.planners import DUS, BlockState, Confidence, Entropy, Halton, LeftToRight, Margin, PlannerError, Random, ReMDM
 from dus.planners.ranked import Ranked
 
 from .blocks import batches, beginnings, offsets, quick
@@ -16,7 +16,7 @@ from .loop import World, decode
 from .plain import best_first, equal_counts, levels, residues
 
 SCORED = {Confidence: ("confidence", 1), Entropy: ("entropy", -1), Margin: ("margin", 1)}
-RANKED = [*SCORED, Random, LeftToRight]
+RANKED = [*SCORED, Random, LeftToRight, Halton]
 
 ranked = st.sampled_from(RANKED)
 
@@ -50,6 +50,20 @@ def test_the_best_by_the_score_are_taken_and_ties_go_to_the_lower_position(kind,
 def test_left_to_right_takes_the_leftmost(batch, k):
     chosen = offsets(LeftToRight(per_step=k).wanted(batch.block))
     assert chosen == [set(sorted(row.masked)[:k]) for row in batch.rows]
+
+
+@quick
+@given(batches(), st.integers(1, 14))
+def test_halton_takes_the_first_by_mirrored_bits(batch, k):
+    chosen = offsets(Halton(per_step=k).wanted(batch.block))
+    mirrored = [int(f"{offset:010b}"[::-1], 2) for offset in range(batch.block.masked.shape[1])]
+    assert chosen == [set(sorted(row.masked, key=mirrored.__getitem__)[:k]) for row in batch.rows]
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 8, 32, 128])
+def test_halton_with_the_counts_of_dus_is_dus(length):
+    block = BlockState.begin(torch.ones(3, length, dtype=torch.bool))
+    assert unmasked(Halton(like=DUS()), block) == unmasked(DUS(), block)
 
 
 @quick

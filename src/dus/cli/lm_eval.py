@@ -40,7 +40,7 @@ def lm_eval(
         typer.echo(context.get_help())
         return
     if find_spec("lm_eval") is None:
-        raise InputError("lm-eval is not installed: pip install 'dus[eval]'")
+        raise InputError("lm-eval is not installed: pip install 'dus-lm[eval]'")
     from lm_eval._cli import HarnessCLI
     from lm_eval.utils import setup_logging
 

@@ -85,7 +85,7 @@ def serve(
     is told to end (SIGTERM, Ctrl-C), what runs is finished, and what waits is refused.
     """
     if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]:
-        raise InputError(f"dus serve needs {missing[0]}: pip install 'dus[serve]'")
+        raise InputError(f"dus serve needs {missing[0]}: pip install 'dus-lm[serve]'")
     if api_key is not None and not (api_key and api_key.isascii() and api_key.isprintable()):
         raise InputError("--api-key has to be printable ASCII, and not empty")
     options.check_engine(engine, replicas=replicas, autoscaling=autoscaling, num_gpus=num_gpus)

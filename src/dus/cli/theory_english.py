@@ -107,11 +107,12 @@ def _measured(
     check_targets(given["page"])
     import torch
 
+    from dus.denoisers.arguments import fast_type
     from dus.lab.language.judges import load_judge
     from dus.lab.language.kept import each
     from dus.lab.language.reach import contexts_of
 
-    model, tokenizer, name = load_judge(given["source"], "bfloat16")
+    model, tokenizer, name = load_judge(given["source"], fast_type("cpu"))
     data, seed, count = given["data"], given["seed"], given["contexts"]
     cuts = torch.Generator().manual_seed(seed)
     several = list(contexts_of(data, tokenizer, count, given["longest"], cuts))

@@ -114,7 +114,7 @@ def merge(model: Any, folder: Path) -> Any:
     """
     told = _config(folder)
     if find_spec("peft") is None:
-        raise DenoiserError("An adapter needs peft: pip install 'dus[peft]'.")
+        raise DenoiserError("An adapter needs peft: pip install 'dus-lm[peft]'.")
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 
     places, weights = _placed(model, folder)

@@ -113,7 +113,7 @@ def type_of(dtype: str | torch.dtype, target: torch.device) -> str | torch.dtype
     if dtype == "auto":
         if target.type != "cpu":
             return "auto"
-        return torch.bfloat16 if _computes_bfloat16() else torch.float32
+        return fast_type("cpu")
     named = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not isinstance(named, torch.dtype) or not named.is_floating_point:
         raise DenoiserError(f"{dtype!r} is not a floating type: say 'auto', 'bfloat16', 'float16' or 'float32'.")
@@ -129,7 +129,12 @@ def type_name(dtype: str | torch.dtype, target: torch.device, folder: Path) -> s
     return str(found).removeprefix("torch.") if isinstance(found, str | torch.dtype) else "auto"
 
 
-def _computes_bfloat16() -> bool:
-    """Whether the processor has bfloat16 instructions; with emulated ones float32 is faster."""
+def fast_type(device: str) -> torch.dtype:
+    """bfloat16 on a GPU and on a processor that has instructions for it, else float32, which is then many times faster.
+
+    Args:
+        device: The type of a device, such as "cpu" or "cuda".
+    """
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch cannot tell
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    computes = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.bfloat16 if device != "cpu" or computes else torch.float32

@@ -49,7 +49,7 @@ def quantization(name: str, *, native: bool = False) -> TorchAoConfig:
     if name not in QUANTIZATIONS:
         raise DenoiserError(f"quantize is {name!r}, known are {', '.join(QUANTIZATIONS)}; None leaves weights alone.")
     if find_spec("torchao") is None:
-        raise DenoiserError(f"quantize={name!r} needs torchao: pip install 'dus[quantize]'.")
+        raise DenoiserError(f"quantize={name!r} needs torchao: pip install 'dus-lm[quantize]'.")
     from torchao.quantization import FqnToConfig, Int8WeightOnlyConfig
 
     # Loading a model is no reason to change how all that this process compiles is tuned.

@@ -30,7 +30,7 @@ try:
     from diffusers.configuration_utils import register_to_config
     from diffusers.schedulers.scheduling_block_refinement import BlockRefinementSchedulerOutput
 except ImportError:
-    raise ImportError("the scheduler needs diffusers 0.42: pip install 'dus[diffusers]'") from None
+    raise ImportError("the scheduler needs diffusers 0.42: pip install 'dus-lm[diffusers]'") from None
 
 
 class DUSScheduler(BlockRefinementScheduler):

@@ -47,7 +47,7 @@ class RayEngine:
         try:
             import ray
         except ImportError:
-            raise RayError("the ray engine needs Ray: pip install 'dus[ray]'") from None
+            raise RayError("the ray engine needs Ray: pip install 'dus-lm[ray]'") from None
         self.actors: list[Any] = []
         self.began = not ray.is_initialized()
         if self.began:

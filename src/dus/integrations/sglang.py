@@ -1,6 +1,6 @@
 """SGLang: a decoding algorithm that runs any planner, for its block-diffusion models (LLaDA2, SDAR and SDAR-MoE).
 
-    pip install --no-deps dus    # beside sglang
+    pip install --no-deps dus-lm    # beside sglang
     echo 'planner: "eb(gamma=1) | spaced(gap=8)"' > planner.yaml
     python -m sglang.launch_server --model-path inclusionAI/LLaDA2.0-mini --trust-remote-code \\
         --dllm-algorithm DUS --dllm-algorithm-config planner.yaml

@@ -20,6 +20,7 @@ from dus.planners.ranked import Confidence as Confidence
 from dus.planners.ranked import Entropy as Entropy
 from dus.planners.ranked import Margin as Margin
 from dus.planners.ranked import Random as Random
+from dus.planners.ranked import Halton as Halton
 from dus.planners.ranked import LeftToRight as LeftToRight
 from dus.planners.bounded import EntropyBounded as EntropyBounded
 from dus.planners.bounded import ConfidenceBounded as ConfidenceBounded

@@ -96,11 +96,11 @@ class Planner(ABC):
         """Refuse, before a run begins, what would fail in its middle. Default: asks the planners in its fields.
 
         Args:
-            block_length: the block length of the run; its last block may be shorter.
-            vocab_size: the vocabulary size of the model; None where it is not known yet.
+            block_length: The block length of the run; its last block may be shorter.
+            vocab_size: The vocabulary size of the model; None where it is not known yet.
 
         Raises:
-            PlannerError: where it can't decode blocks of this length, or tokens of this vocabulary.
+            PlannerError: Where it can't decode blocks of this length, or tokens of this vocabulary.
         """
         for part in self.parts:
             part.check(block_length, vocab_size)

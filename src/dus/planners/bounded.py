@@ -18,9 +18,9 @@ def _prefix(score: Tensor, among: Tensor, passes: Tensor) -> Tensor:
     """Bool `[N, B]`: by falling score as many positions of `among` as places pass, at least one.
 
     Args:
-        score: float `[N, B]`.
-        among: bool `[N, B]`, the positions that count.
-        passes: bool `[N, B]`, by place: whether the position there may still be taken; after one that may not, none.
+        score: Float `[N, B]`.
+        among: Bool `[N, B]`, the positions that count.
+        passes: Bool `[N, B]`, by place: whether the position there may still be taken; after one that may not, none.
     """
     return best(score, among, passes.sum(dim=1, keepdim=True).clamp(min=1))
 
@@ -41,7 +41,7 @@ class EntropyBounded(Planner):
     as in the DUS paper. The sum less the maximum bounds the mutual information of the tokens taken together (eq. 8).
 
     Attributes:
-        gamma: the bound in bits; 0 takes what is certain and one position more. The DUS paper uses 0.01 to 4.
+        gamma: The bound in bits; 0 takes what is certain and one position more. The DUS paper uses 0.01 to 4.
     """
 
     gamma: float = field(default=0.1, metadata=MAIN)
@@ -72,8 +72,8 @@ class ConfidenceBounded(Planner):
     LLaDA2.0 (arXiv 2512.15745) decodes with tau = 0.95 and at least an equal share of the block a step.
 
     Attributes:
-        tau: the least confidence, 0 to 1. The DUS paper uses 0.3 to 0.9.
-        least: the least number of positions a step.
+        tau: The least confidence, 0 to 1. The DUS paper uses 0.3 to 0.9.
+        least: The least number of positions a step.
     """
 
     tau: float = field(default=0.9, metadata=MAIN)
@@ -101,7 +101,7 @@ class Factor(Planner):
     parallel choice equals the greedy sequential one, whatever the joint distribution (theorem 1).
 
     Attributes:
-        f: the factor; larger takes more positions.
+        f: The factor; larger takes more positions.
     """
 
     f: float = field(default=1.0, metadata=MAIN)

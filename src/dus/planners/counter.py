@@ -28,8 +28,8 @@ def uniform(seed: int | Tensor, *counters: Tensor) -> Tensor:
     The draws are the odd multiples of 2^-24, which float32 holds exactly: no draw rounds to 1.
 
     Args:
-        seed: a whole number, or int64 that broadcasts against the counters, where each draw has its own.
-        counters: what else tells one draw from the next.
+        seed: A whole number, or int64 that broadcasts against the counters, where each draw has its own.
+        counters: What else tells one draw from the next.
     """
     if isinstance(seed, torch.Tensor):
         state = seed

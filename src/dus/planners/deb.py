@@ -46,10 +46,10 @@ class DiscountedEntropyBounded(Planner):
     is what the greedy sequential choice would have, whatever the joint distribution.
 
     Attributes:
-        gamma: the bound in bits; 0 takes what is certain and one position more.
-        rho: what remains of a dependence one position further on, 0 to 1.
-        f: the factor; 0 looks at all positions.
-        file: a JSON file that `dus calibrate --planner deb` wrote, an object with `shares`: for each distance from 1
+        gamma: The bound in bits; 0 takes what is certain and one position more.
+        rho: What remains of a dependence one position further on, 0 to 1.
+        f: The factor; 0 looks at all positions.
+        file: A JSON file that `dus calibrate --planner deb` wrote, an object with `shares`: for each distance from 1
             the share of a token's entropy that another at that distance tells of. Distances beyond count as the last.
     """
 

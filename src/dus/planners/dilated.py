@@ -55,16 +55,16 @@ class DUS(Planner):
     its offset.
 
     Attributes:
-        base: ratio of neighbouring strides, at least 2.
-        order: the order of the groups. `coarse-to-fine` is the method; `fine-to-coarse` its reverse; `random` a
+        base: Ratio of neighbouring strides, at least 2.
+        order: The order of the groups. `coarse-to-fine` is the method; `fine-to-coarse` its reverse; `random` a
             permutation drawn for each row and block from `seed`; `entropy` takes at each step the remaining group whose
             masked positions have the least marginal entropy, an upper bound on the group's joint entropy. In these
             other orders, and with residues, a position held back is wanted again at the very next step.
-        by: with `order=entropy`, whether a group's entropies are compared by `sum` or by `mean`.
+        by: With `order=entropy`, whether a group's entropies are compared by `sum` or by `mean`.
         groups: `levels`, the sets I_t, which grow in size; or `residues`, the classes of k modulo `stride`, which
             are of equal size but for one position.
-        stride: the stride of the residue classes; None takes the number of levels, and so the same number of steps.
-        seed: the seed of `order=random`.
+        stride: The stride of the residue classes; None takes the number of levels, and so the same number of steps.
+        seed: The seed of `order=random`.
     """
 
     base: int = 2

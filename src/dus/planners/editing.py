@@ -24,9 +24,9 @@ class Edited(Wrapper):
     `cb(tau=…) | edited`.
 
     Attributes:
-        inner: the planner that unmasks.
-        threshold: what the probability of the other token has to exceed, 0 to 1.
-        rounds: the most calls once no mask is left.
+        inner: The planner that unmasks.
+        threshold: What the probability of the other token has to exceed, 0 to 1.
+        rounds: The most calls once no mask is left.
     """
 
     inner: Planner

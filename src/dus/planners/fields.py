@@ -35,8 +35,8 @@ class Kind:
 
     Attributes:
         type: `int`, `float`, `str`, `bool` or a planner class.
-        choices: the only words that are meant, where it is a `Literal`.
-        optional: whether it may be None.
+        choices: The only words that are meant, where it is a `Literal`.
+        optional: Whether it may be None.
     """
 
     type: type
@@ -100,7 +100,7 @@ def check_types(planner: Planner) -> None:
     """Refuse values of types that their fields cannot have.
 
     Raises:
-        PlannerError: naming the planner, the field, its value and what it takes.
+        PlannerError: Naming the planner, the field, its value and what it takes.
     """
     for name, kind in kinds(type(planner)).items():
         value = getattr(planner, name)

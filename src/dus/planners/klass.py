@@ -26,8 +26,8 @@ class KLASS(Planner):
     that stood behind the block before them.
 
     Attributes:
-        tau: what the confidence has to exceed, 0 to 1; the published scripts take 0.6 or 0.9.
-        kl: what both divergences have to stay under, in nats; the published scripts take 0.001 to 0.015.
+        tau: What the confidence has to exceed, 0 to 1; the published scripts take 0.6 or 0.9.
+        kl: What both divergences have to stay under, in nats; the published scripts take 0.001 to 0.015.
     """
 
     tau: float = field(default=0.9, metadata=MAIN)

@@ -33,9 +33,9 @@ class Levels(Schedule):
     another rule is wanted again at the very next step.
 
     Attributes:
-        file: a JSON file, an object with `block_length` and `levels` (lists of offsets from 0); what else it holds is
+        file: A JSON file, an object with `block_length` and `levels` (lists of offsets from 0); what else it holds is
             not read. It is read once, when the planner is made.
-        groups: the levels themselves, offsets separated by spaces and levels by slashes: `0 2/1 3`.
+        groups: The levels themselves, offsets separated by spaces and levels by slashes: `0 2/1 3`.
     """
 
     file: str | None = None

@@ -25,9 +25,9 @@ class LocalLeap(Planner):
     the defaults and the comparisons of the published code. Without an anchor it is CB's rule.
 
     Attributes:
-        tau: the least confidence of an anchor, 0 to 1.
-        relaxed: the least confidence beside one; at most tau.
-        radius: how many positions on either side are beside it.
+        tau: The least confidence of an anchor, 0 to 1.
+        relaxed: The least confidence beside one; at most tau.
+        radius: How many positions on either side are beside it.
     """
 
     tau: float = field(default=0.9, metadata=MAIN)

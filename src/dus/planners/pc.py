@@ -36,10 +36,10 @@ class PC(Ranked):
     lack is as frequent as one that they hold once. Without a file every token is equally frequent, f = 1 / e.
 
     Attributes:
-        file: a JSON file that `dus calibrate --planner pc` wrote, an object with `vocab_size` and `counts` (how often
+        file: A JSON file that `dus calibrate --planner pc` wrote, an object with `vocab_size` and `counts` (how often
             each token, by its id, occurs). It is for models of that vocabulary.
-        decay: lambda, how fast the weight falls with the position; the paper's settings are 0, 0.25 and 0.5.
-        clip: alpha, the largest calibrated confidence.
+        decay: Lambda, how fast the weight falls with the position; the paper's settings are 0, 0.25 and 0.5.
+        clip: Alpha, the largest calibrated confidence.
     """
 
     file: str | None = None

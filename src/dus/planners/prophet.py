@@ -28,10 +28,10 @@ class Prophet(Wrapper):
     A position counts at most 16.1.
 
     Attributes:
-        inner: the planner whose selection is taken until then.
-        early: the least mean gap in the first third, in nats.
-        mid: in the second third.
-        late: in the last one.
+        inner: The planner whose selection is taken until then.
+        early: The least mean gap in the first third, in nats.
+        mid: In the second third.
+        late: In the last one.
     """
 
     inner: Planner

@@ -21,10 +21,10 @@ class Ranked(Planner):
     """The k best masked positions of the block at each step; k comes from one of three fields.
 
     Attributes:
-        steps: so many steps a block, of equal counts, the remainder going to the first ones; a block of fewer
+        steps: So many steps a block, of equal counts, the remainder going to the first ones; a block of fewer
             masks takes one step for each.
-        per_step: so many positions a step; 1, token by token, is the rule where no field is given.
-        like: the counts of the levels of a DUS planner, for a comparison at the same number of calls.
+        per_step: So many positions a step; 1, token by token, is the rule where no field is given.
+        like: The counts of the levels of a DUS planner, for a comparison at the same number of calls.
     """
 
     steps: int | None = None
@@ -148,7 +148,7 @@ class Random(_RankedSchedule):
     LLaDA's random remasking (arXiv 2502.09992, section 2.4), a baseline of the DUS paper.
 
     Attributes:
-        seed: the seed of the draw, which depends on the row and the position but not on the batch.
+        seed: The seed of the draw, which depends on the row and the position but not on the batch.
     """
 
     seed: int = 0
@@ -177,3 +177,24 @@ class LeftToRight(_RankedSchedule):
         """Float `[N, B]`: minus the position."""
         offset = torch.arange(block.masked.shape[1], device=block.masked.device, dtype=torch.float32)
         return -offset.expand(block.masked.shape)
+
+
+@register("halton")
+@dataclass(frozen=True)
+class Halton(_RankedSchedule):
+    """The k masked positions that come first in Halton's sequence, which spreads any number of them evenly.
+
+        I_t = top-k { -φ(i) : i masked },   φ(i) = Σ_b 2^(-b-1) bit_b(i), the bits of i mirrored at the binary point
+
+    The scheduler of masked image models (Besnier et al., arXiv 2503.17076) in one dimension, where the sequence is van
+    der Corput's in base 2. With `like=dus`, and a power of two as block length, these are the positions of `dus`.
+    """
+
+    def order(self, block: BlockState) -> Tensor:
+        """Float `[N, B]`: minus the mirrored offset, which is exact for offsets below 2^24."""
+        length = block.masked.shape[1]
+        offset = torch.arange(length, device=block.masked.device)
+        mirrored = torch.zeros(length, device=block.masked.device)
+        for bit in range(length.bit_length()):
+            mirrored += (offset >> bit & 1) * 2.0 ** (-bit - 1)
+        return -mirrored.expand(block.masked.shape)

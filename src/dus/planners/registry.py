@@ -28,7 +28,7 @@ def register(name: str) -> Callable[[type[AnyPlanner]], type[AnyPlanner]]:
     A class of the same name in the same module takes its place, as when a notebook's cell is run again.
 
     Raises:
-        PlannerError: naming the planner, where the name is another one's or no word, or where the class is no frozen
+        PlannerError: Naming the planner, where the name is another one's or no word, or where the class is no frozen
             dataclass, keeps state outside of its fields, or has a field of a type that no text can hold. What a method
             does to a module's variables is not looked at.
     """

@@ -37,7 +37,7 @@ class Saber(Planner):
     confidence at which a token was written, so both are taken from that.
 
     Attributes:
-        n: the least number of positions a step.
+        n: The least number of positions a step.
     """
 
     n: int = 2
@@ -88,7 +88,7 @@ class ReMDM(Planner):
 
     Attributes:
         steps: S, the steps of a block; a block of fewer masks takes one step for each.
-        seed: the seed of the draws.
+        seed: The seed of the draws.
     """
 
     steps: int = 16

@@ -18,19 +18,19 @@ class BlockState:
     """What a planner may know of the past: `N` rows, each at a block of `B` positions.
 
     Attributes:
-        masked: bool `[N, B]`, still to be unmasked. False beyond a row's `length`.
-        given: bool `[N, B]`, in the input from the start; never revised.
-        initially_masked: bool `[N, B]`, masked when the block began.
-        unmasked_at: int64 `[N, B]`, the step of this block that unmasked a position; -1 where none did.
-        confidence_then: float `[N, B]`, the confidence a position had at that step; 0 where none did.
-        step: int64 `[N]`, the row's step in this block, from 0. A level without masks is passed over, so this
+        masked: Bool `[N, B]`, still to be unmasked. False beyond a row's `length`.
+        given: Bool `[N, B]`, in the input from the start; never revised.
+        initially_masked: Bool `[N, B]`, masked when the block began.
+        unmasked_at: Int64 `[N, B]`, the step of this block that unmasked a position; -1 where none did.
+        confidence_then: Float `[N, B]`, the confidence a position had at that step; 0 where none did.
+        step: Int64 `[N]`, the row's step in this block, from 0. A level without masks is passed over, so this
             is a place in the schedule, not a count of calls.
-        length: int64 `[N]`, the row's positions in this block, at most B (the last block may be shorter).
-        row: int64 `[N]`, the row's index in the user's list: randomness counts from it. 0, 1, … where none is given.
-        start: int64 `[N]`, the block's first position, counted from the row's first masked one. 0 where none is given.
-        changed: int64 `[N]`, how many tokens the row's last step edited. 0 where none is given.
-        extra: int64 `[N]`, the calls of this block that were made when no mask was left. 0 where none is given.
-        divergence_then: float `[N, B]`, the divergence at the row's step before; infinite where there was none, and
+        length: Int64 `[N]`, the row's positions in this block, at most B (the last block may be shorter).
+        row: Int64 `[N]`, the row's index in the user's list: randomness counts from it. 0, 1, … where none is given.
+        start: Int64 `[N]`, the block's first position, counted from the row's first masked one. 0 where none is given.
+        changed: Int64 `[N]`, how many tokens the row's last step edited. 0 where none is given.
+        extra: Int64 `[N]`, the calls of this block that were made when no mask was left. 0 where none is given.
+        divergence_then: Float `[N, B]`, the divergence at the row's step before; infinite where there was none, and
             under planners that do not compare. Infinite where none is given.
     """
 
@@ -69,7 +69,7 @@ class BlockState:
         """The state before a block's first step.
 
         Args:
-            masked: bool `[N, B]`.
+            masked: Bool `[N, B]`.
             length: int64 `[N]`; B for every row where it is None.
             row: int64 `[N]`; 0, 1, … where it is None.
             start: int64 `[N]`; 0 where it is None.
@@ -136,11 +136,11 @@ class BlockState:
         """The state once `selected` is unmasked, `revised` masked again and `edited` overwritten, all bool `[N, B]`.
 
         Args:
-            selected: what the step unmasks.
-            revised: what it takes back; None is nothing.
-            confidence: float `[N, B]`, kept for the positions that were unmasked or edited; None keeps none.
-            edited: unmasked positions whose token it replaces; they stay unmasked since when they were. None is none.
-            divergence: float `[N, B]`, kept until the next step; None keeps what was there.
+            selected: What the step unmasks.
+            revised: What it takes back; None is nothing.
+            confidence: Float `[N, B]`, kept for the positions that were unmasked or edited; None keeps none.
+            edited: Unmasked positions whose token it replaces; they stay unmasked since when they were. None is none.
+            divergence: Float `[N, B]`, kept until the next step; None keeps what was there.
         """
         standing = ~selected
         masked, unmasked_at = self.masked & standing, self.unmasked_at.where(standing, self.step[:, None])
@@ -167,11 +167,11 @@ class Prediction:
     Only wanted positions hold a meaning; the others hold zero.
 
     Attributes:
-        confidence: probability of the token chosen for the position.
-        entropy: the entropy of the position's distribution, in bits.
-        margin: probability of the likeliest token less that of the second likeliest.
-        token_confidence: probability now of the token that stands at an unmasked position.
-        token: the token chosen for the position.
+        confidence: Probability of the token chosen for the position.
+        entropy: The entropy of the position's distribution, in bits.
+        margin: Probability of the likeliest token less that of the second likeliest.
+        token_confidence: Probability now of the token that stands at an unmasked position.
+        token: The token chosen for the position.
         divergence: KL(p ‖ q) in nats, p the position's distribution now and q that at the row's step before; infinite
             where there was none. For a planner that `compares`.
     """

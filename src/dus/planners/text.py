@@ -21,7 +21,7 @@ def unparse(planner: Planner) -> str:
     """The text that `parse` turns into an equal planner: fields at their default are left out, but for the main one.
 
     Raises:
-        PlannerError: a planner that is not registered, or that has been given attributes that are no fields.
+        PlannerError: A planner that is not registered, or that has been given attributes that are no fields.
     """
     cls = type(planner)
     name = name_of(cls)
@@ -58,7 +58,7 @@ def parse(text: str | Planner) -> Planner:
     separated by `,` or `;`. A value is a number, a word, a quoted string or, for `like`, a planner.
 
     Raises:
-        PlannerError: naming what is unknown and what is known.
+        PlannerError: Naming what is unknown and what is known.
     """
     if isinstance(text, Planner):
         return text

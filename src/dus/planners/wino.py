@@ -29,8 +29,8 @@ class WINO(Planner):
     back fewer positions than a step unmasks, so |R| <= |I| - 1.
 
     Attributes:
-        wide: what the confidence of a masked position has to exceed, 0 to 1.
-        narrow: the least probability that an unmasked token needs to stay, 0 to 1.
+        wide: What the confidence of a masked position has to exceed, 0 to 1.
+        narrow: The least probability that an unmasked token needs to stay, 0 to 1.
     """
 
     wide: float = field(default=0.6, metadata=MAIN)

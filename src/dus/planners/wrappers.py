@@ -28,8 +28,8 @@ class Spaced(Wrapper):
     rejected stays masked and is looked at again. The hybrid of the DUS paper (arXiv 2506.19037, section 4.4).
 
     Attributes:
-        inner: the planner whose selection is filtered.
-        gap: g0, in positions; 0 switches the filter off.
+        inner: The planner whose selection is filtered.
+        gap: G0, in positions; 0 switches the filter off.
     """
 
     inner: Planner
@@ -82,8 +82,8 @@ class Deferred(Wrapper):
     every later stride divides a deferred position too; otherwise it waits for the next that does.
 
     Attributes:
-        inner: the planner whose selection is thinned.
-        threshold: the least confidence, 0 to 1.
+        inner: The planner whose selection is thinned.
+        threshold: The least confidence, 0 to 1.
     """
 
     inner: Planner

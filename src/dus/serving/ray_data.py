@@ -58,7 +58,7 @@ def answered(
         import ray
         import ray.data
     except ImportError:
-        raise BatchError("the ray engine needs Ray: pip install 'dus[ray]'") from None
+        raise BatchError("the ray engine needs Ray: pip install 'dus-lm[ray]'") from None
     began = not ray.is_initialized()
     if began:
         local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}

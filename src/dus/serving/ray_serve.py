@@ -194,7 +194,7 @@ def deployed(
         import ray
         from ray import serve
     except ImportError:
-        raise ServingError("the ray engine needs Ray Serve: pip install 'dus[ray]'") from None
+        raise ServingError("the ray engine needs Ray Serve: pip install 'dus-lm[ray]'") from None
     size = {"num_replicas": replicas} if autoscaling is None else {"autoscaling_config": _checked(autoscaling)}
     began = not ray.is_initialized()
     if began:

@@ -53,7 +53,7 @@ def require_matplotlib() -> None:
         PictureError: Matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise PictureError("pictures need matplotlib: pip install 'dus[plots]'")
+        raise PictureError("pictures need matplotlib: pip install 'dus-lm[plots]'")
 
 
 def colours(planners: Iterable[str]) -> dict[str, str]:

@@ -101,7 +101,7 @@ def require_matplotlib() -> None:
         SweepError: Matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise SweepError("the report's pictures need matplotlib: pip install 'dus[plots]'")
+        raise SweepError("the report's pictures need matplotlib: pip install 'dus-lm[plots]'")
 
 
 def frontier(stem: Path, section: Section, references: Sequence[Reference] = ()) -> None:

@@ -16,6 +16,7 @@ PLACES = {  # base planner: (panel, colour), in the order of every table; colour
     "margin": ("schedules", "#CC79A7"),
     "random": ("schedules", "#999999"),
     "left-to-right": ("schedules", "#56B4E9"),
+    "halton": ("schedules", "#88CCEE"),
     "dus": ("schedules", "#0072B2"),
     "levels": ("schedules", "#117733"),
     "eb": ("EB", "#009E73"),

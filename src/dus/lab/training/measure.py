@@ -101,10 +101,13 @@ class Probe:
         """All measurements."""
         import torch
 
+        from dus.denoisers.arguments import fast_type
+
+        kind = fast_type(model.device.type)
         training = model.training
         model.eval()
         found: dict[str, float] = {}
-        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16):
+        with torch.no_grad(), torch.autocast(model.device.type, kind, enabled=kind is not torch.float32):
             for name, rows in self.rows.items():
                 found[name] = self._bound(model, rows)
             found["equations"] = self._results(model, self.drills)

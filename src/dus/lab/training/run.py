@@ -55,7 +55,7 @@ def _check_machine(settings: TrainingSettings) -> None:
     from dus.evaluation.sandbox import SandboxError, check
 
     if find_spec("accelerate") is None:
-        raise TrainingError("training needs accelerate: pip install 'dus[train]'")
+        raise TrainingError("training needs accelerate: pip install 'dus-lm[train]'")
     others = [task for task in TASKS if not TASKS[task].runs_code]
     if any(TASKS[task].runs_code for task in settings.tasks):
         try:
@@ -142,12 +142,15 @@ def _arguments(folder: Path, settings: TrainingSettings) -> Any:
     import torch
     from transformers import TrainingArguments
 
+    from dus.denoisers.arguments import fast_type
+
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=settings.steps,
         per_device_train_batch_size=1,
-        bf16=True,
-        use_cpu=not torch.accelerator.is_available(),
+        bf16=fast_type(accelerator.type if accelerator else "cpu") is torch.bfloat16,
+        use_cpu=accelerator is None,
         max_grad_norm=1.0,
         logging_steps=settings.log_every,
         logging_first_step=True,
