@@ -8,12 +8,20 @@ from typing import Any
 from dus.evaluation.report import tables
 from dus.evaluation.report.results import Section
 
-LEGEND = """*TBT* is token by token, *Conf.* self-confidence with as many tokens at each step as DUS. Intervals are
-95%: Wilson's of right answers, Newcombe's of their differences, else by bootstrap over problems. *Calls* are denoiser
-calls a problem, the mean. *Distance* is that of positions of a block which one step unmasked together, over all pairs;
-*alone* are positions of which no neighbour was unmasked at the same step. *AUP* is the area under accuracy over tokens
-a call, with low accuracy counting less (arXiv 2601.07568), over the block lengths named. Where a planner that draws
-was run with several seeds, its figures are the means. Everything is in the CSV files beside this page's pictures."""
+LEGEND = """\
+- *B* is the block length. *Calls* are the mean number of denoiser calls for a problem.
+- With *end tokens respected* a row ends with the block that holds its end token. With *end tokens ignored* every block
+  is decoded.
+- *TBT* is one token at a time, and *Conf.* is self-confidence with as many tokens in each step as DUS. In the table of
+  these, Conf. stands before the arrow and DUS behind it, and × says how many tokens DUS writes in a call.
+- The table on distances begins with the mean distance of two positions of a block that one step unmasked together.
+  *Alone* is the share of positions of which no neighbour was unmasked at the same step.
+- *AUP* is the area under accuracy over tokens a call, with low accuracy counting less (arXiv 2601.07568), over the
+  block lengths named.
+- Intervals are 95%: Wilson's for right answers, Newcombe's for their differences, and by bootstrap over problems for
+  all else.
+- Where a planner that draws was run with several seeds, its figures are the means over these. The CSV files beside this
+  page's pictures hold everything."""
 
 
 def page(
@@ -78,8 +86,8 @@ def rules(sections: Sequence[Section]) -> str:
     heat = sorted({section.temperature for section in sections})
     batches = sorted({section.batch_size for section in sections})
     return (
-        f"{_listed(problems)} problems a cell, {_listed(room)} new tokens, cache {_listed(caches)}, "
-        f"temperature {_listed(heat)}, batches of {_listed(batches)}."
+        f"Each cell is of {_listed(problems)} problems, with {_listed(room)} new tokens, cache {_listed(caches)}, "
+        f"temperature {_listed(heat)} and batches of {_listed(batches)}."
     )
 
 
@@ -92,10 +100,10 @@ def _section(section: Section, picture: str) -> list[str]:
     parts.append(f"![Accuracy over calls and over seconds: {section.title}]({picture}.png)")
     parts.append(tables.everything(section))
     if tables.contests(section):
-        question = "Does DUS beat self-confidence? The same problems under both:"
+        question = "Does DUS beat self-confidence? Each row compares two planners on the same problems:"
         parts += [question, tables.comparison(section, tables.contests(section))]
     if tables.shortcuts(section):
-        question = "Does a cache cost right answers? The same problems with it and without:"
+        question = "Does a cache cost right answers? Each row compares the same problems with and without it:"
         parts += [question, tables.comparison(section, tables.shortcuts(section))]
     if section.unit == "right":
         parts += ["Accuracy under parallelism:", tables.areas(section)]
