@@ -115,7 +115,7 @@ def test_the_sentences_say_who_is_ahead():
     found = two_tasks()
     suite = Suite([*found], draws=50)
     object_words = " ".join(in_words(suite, []))
-    assert "place 1 of 2; the best other family, `cb`" in object_words
+    assert "place 1 of 2. The best other family is `cb`" in object_words
     assert "As one setting for all tasks" not in object_words
 
 
