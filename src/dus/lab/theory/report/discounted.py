@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dus.lab.theory.adaptive import Estimate
 from dus.lab.theory.discounted import Bounded, Discounted
-from dus.writing.tables import code, listed, markdown, nats
+from dus.writing.tables import code, markdown, nats
 
 TITLES = {"eb": "EB", "cb": "CB", "deb": "DEB", "deb, shares": "DEB by offset"}
 
@@ -20,19 +20,20 @@ def page(found: Sequence[Discounted], length: int, rho: float, samples: int) -> 
         rho: The discount of `deb`.
         samples: The number of sequences behind each estimate.
     """
-    return f"""Blocks of {length} positions of a stationary stream, nothing known before them, sampled at temperature 1.
-Divergence from the truth in nats. DUS and the best schedule are exact; the others are estimates from {samples}
-sequences, with standard errors; confidence and entropy are those of the exact conditionals, and `deb` is without
-patience (`f=0`), which is about greedy answers. *DEB* discounts by ρ = {rho:g}; *DEB by offset* reads the source's own
+    return f"""This page says what `deb` loses on chains, beside DUS, EB, CB and the best schedule at equal calls.
+Blocks of {length} positions of a stationary stream are decoded, with nothing known before them, at temperature 1, and
+the divergence from the truth is measured in nats. DUS and the best schedule are exact; the others are estimates from
+{samples} sequences, with standard errors; confidence and entropy are those of the exact conditionals, and `deb` is
+without patience (`f=0`), which is about greedy answers. *DEB* discounts by ρ = {rho:g}; *DEB by offset* reads the source's own
 share of a token's entropy that another tells of, for each distance, as `dus calibrate` for `deb` measures it.
+
+{chr(10).join(f"- {sentence}" for sentence in words(found))}
 
 ## At equal calls
 
 The least divergence of each adaptive planner, over its settings, in at most as many calls as DUS on average.
 
 {equal_calls(found)}
-
-{chr(10).join(f"- {sentence}" for sentence in words(found))}
 
 ## What is lost, and what is summed
 
@@ -90,10 +91,15 @@ def words(found: Sequence[Discounted]) -> list[str]:
     mended = [each.name for each in found if least(each, "deb, shares") < least(each, "deb")]
     fixed = [each.name for each in found if each.dus < min(least(each, "deb"), least(each, "deb, shares"))]
     return [
-        f"DEB loses less than EB and CB on {len(ahead)} of {len(found)} sources: {listed(ahead)}.",
-        f"Shares by offset lose less than a single rate on {len(mended)}: {listed(mended)}.",
-        f"DUS, which looks at no token, loses less than DEB in either form on {len(fixed)}: {listed(fixed)}.",
+        f"DEB loses less than EB and CB on {len(ahead)} of {len(found)} sources: {_named(ahead)}.",
+        f"Shares by offset lose less than a single rate on {len(mended)}: {_named(mended)}.",
+        f"DUS, which looks at no token, loses less than DEB in either form on {len(fixed)}: {_named(fixed)}.",
     ]
+
+
+def _named(sources: Sequence[str]) -> str:
+    """The names, which have commas."""
+    return "; ".join(sources) or "none"
 
 
 def _estimate(one: Estimate) -> str:
