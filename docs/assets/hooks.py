@@ -14,6 +14,7 @@ _CODE = re.compile(r"(<code[^>]*>)(.*?)(</code>)", re.DOTALL)
 _OPTION = re.compile(r"(?<![^\s>])(--?[a-z][\w-]*)(?![^\s<,;.)])")
 _LAID_OUT = re.compile(r'<div class="language-text highlight">(?=<pre><span></span><code>(?!dus |python |benchmarks/))')
 _CELL = re.compile(r"<td>(.*?)</td>", re.DOTALL)
+_PICTURE = re.compile(r'(?<=<p>)<img [^>]*src="([^"]+)"[^>]*>')
 _TAG = re.compile(r"<[^>]+>")
 
 
@@ -24,7 +25,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def on_page_content(html: str, **_: Any) -> str:
     """Tell the style sheet what it cannot see: words of code and options, which are not broken, text whose lines are
-    laid out as they stand, unlike those of a long command, and cells of prose."""
+    laid out as they stand, unlike those of a long command, and cells of prose; a picture leads to itself, larger."""
+    html = _PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
     html = _LAID_OUT.sub('<div class="language-text laid-out highlight">', html)
     html = _WORD.sub(r'<code class="word">\1</code>', html)
     html = _CODE.sub(lambda code: code[1] + _OPTION.sub(r'<span class="option">\1</span>', code[2]) + code[3], html)

@@ -25,7 +25,8 @@ Blocks of {length} positions of a stationary stream are decoded, with nothing kn
 the divergence from the truth is measured in nats. DUS and the best schedule are exact; the others are estimates from
 {samples} sequences, with standard errors; confidence and entropy are those of the exact conditionals, and `deb` is
 without patience (`f=0`), which is about greedy answers. *DEB* discounts by ρ = {rho:g}; *DEB by offset* reads the
-source's own share of a token's entropy that another tells of, for each distance, as `dus calibrate` for `deb` measures it.
+source's own share of a token's entropy that another tells of, for each distance, as `dus calibrate` for `deb` measures
+it.
 
 {chr(10).join(f"- {sentence}" for sentence in words(found))}
 
