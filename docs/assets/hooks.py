@@ -14,7 +14,7 @@ _CODE = re.compile(r"(<code[^>]*>)(.*?)(</code>)", re.DOTALL)
 _OPTION = re.compile(r"(?<![^\s>])(--?[a-z][\w-]*)(?![^\s<,;.)])")
 _LAID_OUT = re.compile(r'<div class="language-text highlight">(?=<pre><span></span><code>(?!dus |python |benchmarks/))')
 _CELL = re.compile(r"<td>(.*?)</td>", re.DOTALL)
-_PICTURE = re.compile(r'(?<=<p>)<img [^>]*src="([^"]+)"[^>]*>')
+_PICTURE = re.compile(r'(?<=<p>)<img [^>]*src="(?!data:)([^"]+)"[^>]*>')
 _TAG = re.compile(r"<[^>]+>")
 
 
