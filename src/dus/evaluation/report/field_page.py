@@ -46,8 +46,9 @@ def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Se
     suite, met = Suite(sections), list(matches(sections, DEFAULT))
     parts = [
         f"# The field of planners on `{record['model']['name']}`",
-        "Made by\n\n" + "\n".join(f"    {line}" for line in [*commands(record), command]),
-        rules(sections),
+        f"This page compares {len(suite.areas)} families of planners on {len(sections)} tasks: by right answers over "
+        "denoiser calls, and our default with the best of the others. Made by\n\n"
+        f"    {command}\n\nfrom a sweep whose commands stand at the end. {rules(sections)}",
         "## In short",
         "\n".join(f"- {sentence}" for sentence in in_words(suite, met)),
         "## Which planner when",
@@ -67,7 +68,8 @@ def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Se
         title = f"## {section.title[:1].upper()}{section.title[1:]}"
         parts += [title, f"![Accuracy over calls: {section.title}]({picture}.png)", tables.everything(section)]
     parts += ["## How to read this", LEGEND, "## What it cannot say", limits(suite, record)]
-    parts += ["## What it was run on", circumstances(record)]
+    swept = "\n".join(f"    {line}" for line in commands(record))
+    parts += ["## What it was run on", circumstances(record), *([f"The sweep was run by\n\n{swept}"] if swept else [])]
     return "\n\n".join(parts) + "\n"
 
 

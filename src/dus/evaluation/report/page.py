@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dus.evaluation.report import tables
-from dus.evaluation.report.results import Section
+from dus.evaluation.report.results import Result, Section, paired
+from dus.writing.tables import listed
 
 LEGEND = """\
 - *B* is the block length. *Calls* are the mean number of denoiser calls for a problem.
@@ -30,6 +31,7 @@ def page(
     pictures: Sequence[str],
     command: str,
     paper: bool,
+    title: str = "",
 ) -> str:
     """The report as Markdown.
 
@@ -39,9 +41,13 @@ def page(
         pictures: For each section the address of its picture, without suffix.
         command: The command that made the page.
         paper: Whether to print the paper's figures.
+        title: What the page is about, where other pages are about the same model.
     """
+    name = record["model"]["name"]
     parts = [
-        f"# Planners on `{record['model']['name']}`",
+        f"# {title}: planners on `{name}`" if title else f"# Planners on `{name}`",
+        asked(sections, name),
+        *(["\n".join(f"- {sentence}" for sentence in said)] if (said := list(in_words(sections))) else []),
         "Made by\n\n" + "\n".join(f"    {line}" for line in [*commands(record), command]),
         rules(sections),
     ]
@@ -55,6 +61,55 @@ def page(
         parts += _section(section, picture)
     parts += ["## How to read this", LEGEND, "## What it was run on", circumstances(record)]
     return "\n\n".join(parts) + "\n"
+
+
+def asked(sections: Sequence[Section], model: str) -> str:
+    """What was measured."""
+    results = [result for section in sections for result in section.results]
+    planners = list(dict.fromkeys(result.planner for result in results))
+    lengths = sorted({result.block_length for result in results})
+    caches = list(dict.fromkeys(cache for section in sections for cache in section.caches))
+    tasks = list(dict.fromkeys(section.questions.replace(", level", " of level") for section in sections))
+    solved = all(section.unit == "right" for section in sections)
+    counted = f"how many problems `{model}` solves" if solved else f"what `{model}` scores"
+    under = f"{len(planners)} planners" if planners[1:] else f"`{planners[0]}`"
+    modes = f", in the cache modes {listed([f'`{cache}`' for cache in caches])}" if caches[1:] else ""
+    return (
+        f"This page says {counted}, and in how many denoiser calls, under {under} in blocks of "
+        f"{listed(list(map(str, lengths)))}{modes}. {'The tasks are' if tasks[1:] else 'The task is'} {listed(tasks)}."
+    )
+
+
+def in_words(sections: Sequence[Section]) -> Iterator[str]:
+    """What the tables show, a sentence at a time."""
+    for section in (one for one in sections if one.unit == "right"):
+        best = max(section.results, key=lambda one: (one.score.mean(), -one.measures["nfe"].value))
+        cache = f" with the cache `{best.cache}`" if section.caches[1:] else ""
+        yield (
+            f"{section.title[:1].upper()}{section.title[1:]}: `{best.planner}` in blocks of {best.block_length}{cache} "
+            f"has the most right answers, {best.score.mean():.1%} in {best.measures['nfe'].value:.1f} calls a problem."
+        )
+    ahead, behind, pairs = _counted(sections, tables.contests)
+    if pairs:
+        yield (
+            f"DUS against self-confidence at as many calls, on the same problems: ahead beyond noise in {ahead} of "
+            f"{pairs} comparisons, behind in {behind}."
+        )
+    more, fewer, pairs = _counted(sections, tables.shortcuts)
+    if pairs:
+        yield (
+            f"A cache against none, on the same problems: fewer right answers beyond noise in {fewer} of {pairs} "
+            f"comparisons, more in {more}."
+        )
+
+
+def _counted(
+    sections: Sequence[Section], pairs: Callable[[Section], list[tuple[Result, Result]]]
+) -> tuple[int, int, int]:
+    """In how many pairs the interval of the difference is above 0, in how many below it, and how many there are."""
+    right = [section for section in sections if section.unit == "right"]
+    found = [paired(*pair).difference for section in right for pair in pairs(section)]
+    return sum(one.low > 0 for one in found), sum(one.high < 0 for one in found), len(found)
 
 
 def circumstances(record: dict[str, Any]) -> str:

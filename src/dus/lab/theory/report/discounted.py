@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dus.lab.theory.adaptive import Estimate
 from dus.lab.theory.discounted import Bounded, Discounted
-from dus.writing.tables import code, listed, markdown, nats
+from dus.writing.tables import code, markdown, nats
 
 TITLES = {"eb": "EB", "cb": "CB", "deb": "DEB", "deb, shares": "DEB by offset"}
 
@@ -20,7 +20,8 @@ def page(found: Sequence[Discounted], length: int, rho: float, samples: int) -> 
         rho: The discount of `deb`.
         samples: The number of sequences behind each estimate.
     """
-    return f"""Blocks of {length} positions of a stationary stream are sampled at temperature 1, with nothing known
+    return f"""This page says what `deb` loses on chains, beside DUS, EB, CB and the best schedule at equal calls.
+Blocks of {length} positions of a stationary stream are sampled at temperature 1, with nothing known
 before them. All losses are divergences from the truth in nats. Those of DUS and of the best schedule are exact. The
 others are estimates from {samples} sequences, with standard errors. Confidence and entropy are those of the exact
 conditionals. `deb` is without patience (`f=0`), which is about greedy answers. *DEB* discounts by ρ = {rho:g}.
@@ -28,14 +29,14 @@ conditionals. `deb` is without patience (`f=0`), which is about greedy answers. 
 on this very source. `dus calibrate` for `deb` measures such shares on a model. The *rate* of a source is its mixing
 rate, and the *lag* of a chain says how many places back the token stands that it tends to copy.
 
+{chr(10).join(f"- {sentence}" for sentence in words(found))}
+
 ## At equal calls
 
 For each adaptive planner the table has the setting that loses least, among those that on average take at most as many
 calls as DUS.
 
 {equal_calls(found)}
-
-{chr(10).join(f"- {sentence}" for sentence in words(found))}
 
 ## What is lost, and what is summed
 
@@ -95,10 +96,15 @@ def words(found: Sequence[Discounted]) -> list[str]:
     mended = [f"*{each.name}*" for each in found if least(each, "deb, shares") < least(each, "deb")]
     fixed = [f"*{each.name}*" for each in found if each.dus < min(least(each, "deb"), least(each, "deb, shares"))]
     return [
-        f"DEB loses less than EB and CB on {len(ahead)} of {len(found)} sources: {listed(ahead)}.",
-        f"Shares by offset lose less than a single rate on {len(mended)}: {listed(mended)}.",
-        f"DUS, which looks at no token, loses less than DEB in either form on {len(fixed)}: {listed(fixed)}.",
+        f"DEB loses less than EB and CB on {len(ahead)} of {len(found)} sources: {_named(ahead)}.",
+        f"Shares by offset lose less than a single rate on {len(mended)}: {_named(mended)}.",
+        f"DUS, which looks at no token, loses less than DEB in either form on {len(fixed)}: {_named(fixed)}.",
     ]
+
+
+def _named(sources: Sequence[str]) -> str:
+    """The names, which have commas."""
+    return "; ".join(sources) or "none"
 
 
 def _estimate(one: Estimate) -> str:
