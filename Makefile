@@ -23,7 +23,7 @@ PRESET := $(if $(QUICK),report-quick,report)
 
 report: .venv/installed  # a night; QUICK=1: under ten minutes; a stopped run goes on where it was
 	$(BIN)/dus eval --preset $(PRESET) --engine ray --out results/$(PRESET)
-	$(BIN)/dus report results/$(PRESET) --paper --out $(if $(QUICK),results/report-quick.md,docs/results/planners.md)
+	$(BIN)/dus report results/$(PRESET) --title 'Arithmetic of level 2' --paper --out $(if $(QUICK),results/report-quick.md,docs/results/planners.md)
 ifndef QUICK
 	$(ON_FIELD) --task arithmetic,code --level 1,2,3
 	$(ON_FIELD) --task instructions --level 1
@@ -39,6 +39,8 @@ SOME := --block-length 8,16,32,64 --planner dus --planner 'confidence(like=dus)'
 ONE := --block-length 32 --planner 'confidence(per_step=1)'
 ON_CACHES := $(EVAL) --out results/caches --block-length 8,32 --limit 200 --cache none,prefix,dual,block,touched \
 	--planner dus --planner 'cb(tau=0.9)' --confirm-run-unsafe-code
+TITLED = $(BIN)/dus report results/$(1) --title '$(2)' --out docs/results/$(1).md
+COMMA := ,
 STRIDES := 2 3 4 5 6 7 8
 
 pages: report  # every page of docs/results on the bundled models, and the tables of docs/analysis.md: some hours
@@ -69,8 +71,16 @@ pages: report  # every page of docs/results on the bundled models, and the table
 	$(EVAL) --out results/calibrated --level 2 --limit 300 --block-length 8 --planner dus \
 		--planner 'confidence(like=dus)' --planner 'left-to-right(like=dus)' \
 		--planner "levels(file='results/levels-8.json')" --planner "levels(groups='0 1/2 3 6/4 5 7')"
-	for page in tasks edited dream order strides level-1 caches caches-code int8 calibrated; do \
-		$(BIN)/dus report results/$$page --out docs/results/$$page.md || exit 1; done
+	$(BIN)/dus report results/dream --out docs/results/dream.md
+	$(call TITLED,tasks,Code and instructions)
+	$(call TITLED,level-1,Arithmetic of level 1)
+	$(call TITLED,order,Orders and counts)
+	$(call TITLED,strides,Strides)
+	$(call TITLED,calibrated,A schedule made for the model)
+	$(call TITLED,edited,Editing)
+	$(call TITLED,caches,Caches)
+	$(call TITLED,caches-code,Caches on 2$(COMMA)000 programs)
+	$(call TITLED,int8,Eight-bit weights)
 	$(BIN)/dus theory gap --texts 200 --group 2,4 --page docs/results/gap.md
 	$(BIN)/dus theory long --known 8,32,96 --fill --turns 0,1,2 --limit 100 --level 2 --texts 32 \
 		--page docs/results/long-contexts.md

@@ -112,7 +112,8 @@ def page(folder):
     table, rows = speed(folder)
     parts = [
         "# On a GPU",
-        "Made by\n\n    benchmarks/gpu.sh OUT\n    python benchmarks/gpu_page.py OUT docs/results/gpu.md\n    "
+        "This page says whether the tests pass on a GPU, how fast planners are there in each cache mode, and what it "
+        "trains. Made by\n\n    benchmarks/gpu.sh OUT\n    python benchmarks/gpu_page.py OUT docs/results/gpu.md\n    "
         "dus bench --shape llada-8b --no-textbook --cache none,dual,block,touched",
         f"On {machine.get('device', 'an unknown device')}, torch {machine.get('torch')}, transformers "
         f"{machine.get('transformers')}, {machine.get('parameters', 0) / 1e9:.1f} billion random parameters in "

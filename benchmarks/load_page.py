@@ -13,15 +13,16 @@ def page(found: dict[str, Any], made_on: dict[str, Any], command: str) -> str:
     main, beside, over = found["mixed"], found["beside"], found["overload"]
     tally, points = main["tally"], statistics.quantiles(main["tally"].seconds, n=100)
     outcomes = tally.outcomes
-    lost = outcomes.total() - outcomes["ok"] - outcomes["cancelled"] - outcomes["wrong"]
+    clients, wrong, rate = found["clients"], outcomes["wrong"], outcomes.total() / main["seconds"]
+    lost = outcomes.total() - outcomes["ok"] - outcomes["cancelled"] - wrong
     table = [
         ["requests", f"{outcomes.total():,}"],
         ["answered", f"{outcomes['ok']:,}"],
         ["cancelled by the client halfway", f"{outcomes['cancelled']:,}"],
         ["lost", lost],
-        ["wrong", outcomes["wrong"]],
+        ["wrong", wrong],
         ["rows left in the engine", f"{main['left']:g}"],
-        ["requests a second", f"{outcomes.total() / main['seconds']:.1f}"],
+        ["requests a second", f"{rate:.1f}"],
         *([f"seconds, p{at}", f"{points[at - 1]:.3f}"] for at in (50, 95, 99)),
         ["resident memory at the end, over that after 1,000", f"{main['growth']:+.1%}"],
     ]
@@ -29,7 +30,9 @@ def page(found: dict[str, Any], made_on: dict[str, Any], command: str) -> str:
     planners = ", ".join(f"`{planner}`" for planner in main["planners"])
     return f"""# What the server does under load
 
-Made by
+This page says what the server does under load, in three runs. Of {outcomes.total():,} requests from {clients} clients \
+{lost} were lost and {wrong} answered wrongly, at {rate:.1f} requests a second; the other runs are beside a batch, and \
+with many more clients than there is room for. Made by
 
     {command}
 

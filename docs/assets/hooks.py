@@ -9,11 +9,34 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 _CODE_WITH_BARS = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
+_WORD = re.compile(r"<code>([^<\s]{1,24})</code>")
+_CODE = re.compile(r"(<code[^>]*>)(.*?)(</code>)", re.DOTALL)
+_OPTION = re.compile(r"(?<![^\s>])(--?[a-z][\w-]*)(?![^\s<,;.)])")
+_LAID_OUT = re.compile(r'<div class="language-text highlight">(?=<pre><span></span><code>(?!dus |python |benchmarks/))')
+_CELL = re.compile(r"<td>(.*?)</td>", re.DOTALL)
+_PICTURE = re.compile(r'(?<=<p>)<img [^>]*src="(?!data:)([^"]+)"[^>]*>')
+_TAG = re.compile(r"<[^>]+>")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Take the escape from bars in the code of a table, which GitHub needs and which would be shown here."""
     return _CODE_WITH_BARS.sub(lambda code: code[0].replace("\\|", "|"), markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Tell the style sheet what it cannot see: words of code and options, which are not broken, text whose lines are
+    laid out as they stand, unlike those of a long command, and cells of prose; a picture leads to itself, larger."""
+    html = _PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
+    html = _LAID_OUT.sub('<div class="language-text laid-out highlight">', html)
+    html = _WORD.sub(r'<code class="word">\1</code>', html)
+    html = _CODE.sub(lambda code: code[1] + _OPTION.sub(r'<span class="option">\1</span>', code[2]) + code[3], html)
+    return _CELL.sub(_cell, html)
+
+
+def _cell(cell: re.Match[str]) -> str:
+    length = len(_TAG.sub("", cell[1]))
+    kind = "long" if length > 60 else "phrase" if length > 10 and "<code" not in cell[1] else ""
+    return f'<td class="{kind}">{cell[1]}</td>' if kind else cell[0]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -115,7 +115,7 @@ def test_the_sentences_say_who_is_ahead():
     found = two_tasks()
     suite = Suite([*found], draws=50)
     object_words = " ".join(in_words(suite, []))
-    assert "place 1 of 2; the best other family, `cb`" in object_words
+    assert "place 1 of 2. The best other family is `cb`" in object_words
     assert "As one setting for all tasks" not in object_words
 
 
@@ -124,7 +124,8 @@ def test_the_page_has_every_part_and_a_sweep_without_a_shared_setting_is_refused
     swept(folder, DEFAULT, "cb(tau=0.9)", "eb(gamma=1)", questions=asked(9))
     page = write_field(folder, tmp_path / "page.md", command="dus report here --field")
     text = page.read_text()
-    assert "    dus eval\n    dus report here --field\n" in text
+    assert "Made by\n\n    dus report here --field\n" in text
+    assert "The sweep was run by\n\n    dus eval\n" in text
     for title in ("In short", "Which planner when", "What it cannot say", "Letters, end tokens respected"):
         assert f"\n## {title}\n" in text
     with (tmp_path / "page" / "results.csv").open(newline="") as file:

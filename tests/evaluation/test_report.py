@@ -84,6 +84,11 @@ def test_the_pages_tables_have_a_line_a_planner(made):
     text = page.read_text()
     assert text.startswith("# Planners on `tiny`")
     assert "    dus eval\n    dus report here\n" in text
+    measured, came_out = text.split("\n\n")[1:3]
+    assert "`tiny` solves, and in how many denoiser calls, under 5 planners" in measured
+    assert len(came_out.splitlines()) == 3  # the best of each section, and DUS against self-confidence
+    titled = write(page.parent, page.parent / "titled.md", title="Letters")
+    assert titled.read_text().startswith("# Letters: planners on `tiny`\n")
     assert "LLaDA-Instruct | 80.3 | 61.4 → 70.7" in text
     for eos in ("ignored", "respected"):
         assert f"## Letters, end tokens {eos}" in text

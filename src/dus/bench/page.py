@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dus.bench.growth import LABELS
@@ -10,7 +10,7 @@ from dus.bench.requests import LEAST
 from dus.bench.requests import NOTES as REQUEST_NOTES
 from dus.bench.requests import table as request_table
 from dus.bench.seconds import table as split_table
-from dus.writing.tables import markdown
+from dus.writing.tables import listed, markdown
 
 NOTES = """*faster*: over the first line. *first block*: seconds until it is written. *over floor*: over the same
 denoiser calls with nothing around them. *over products*: those over their matrix products, with nothing between these
@@ -23,6 +23,11 @@ FIRST_RUN = " *first run*: seconds of the very first one, with all that is done 
 SPLIT_NOTES = """*textbook, token by token*: the published loop, one token a call. *schedule*: the same loop with the
 calls of the planner. *logits*: the loop here, which computes logits at wanted positions alone. *cache*: the same with
 the cache mode. Factors are over the line above. Last, other planners at as many calls in that cache mode."""
+TIMED = {
+    "runs": "a generation in each cache mode",
+    "split": "a generation as what makes it fast is added one by one",
+    "requests": "requests of mixed sizes, in the engine and in batches that move together",
+}
 SUBJECTS = {
     "runs": "cache modes",
     "split": "where a speed-up comes from",
@@ -49,7 +54,8 @@ def page(found: dict[str, Any], command: str, pictures: Sequence[str] = ()) -> s
         ]
     )
     rounds = f"Medians of {setting['repeats']} rounds in which all ways took turns, after one that was not timed."
-    parts = [f"# What a generation costs: {_subject(found)}", f"Made by\n\n    {command}", f"{made_on}. {rounds}"]
+    lead = " ".join([f"This page times {_timed(found)}.", *_in_words(found)])
+    parts = [f"# What a generation costs: {_subject(found)}", lead, f"Made by\n\n    {command}", f"{made_on}. {rounds}"]
     for run in found.get("runs", []):
         parts += [_described(run["setting"]), _table(run["lines"])]
     if "runs" in found:
@@ -75,11 +81,54 @@ def page(found: dict[str, Any], command: str, pictures: Sequence[str] = ()) -> s
 def _subject(found: dict[str, Any]) -> str:
     """What tells the page from others."""
     told = [SUBJECTS[name] for name in SUBJECTS if name in found]
-    if len(batches := {run["setting"]["batch"] for run in found.get("runs", [])}) > 1:
-        told.append(f"in batches of {', '.join(map(str, sorted(batches)))}")
+    batches = sorted({run["setting"]["batch"] for run in found.get("runs", [])})
+    if batches[1:] or batches > [1]:
+        told.append(f"in batches of {', '.join(map(str, batches))}")
+    if "runs" in found and found["setting"]["planner"] != "dus":
+        told.append(f"under `{found['setting']['planner']}`")
+    if any(_compiled(run["lines"]) for run in found.get("runs", [])):
+        told.append("compiled")
     if "growth" in found:
         told.append("over " + ", ".join(LABELS[growth["axis"]] for growth in found["growth"]))
     return f"{', '.join(told)} ({found['machine']['parameters'] / 1e6:.1f} M, {found['machine']['dtype']})"
+
+
+def _timed(found: dict[str, Any]) -> str:
+    """What was timed."""
+    told = [TIMED[name] for name in TIMED if name in found]
+    if "growth" in found:
+        told.append(f"a generation over the number of {listed([LABELS[growth['axis']] for growth in found['growth']])}")
+    return " and ".join(told)
+
+
+def _in_words(found: dict[str, Any]) -> Iterator[str]:
+    """What came out, a sentence at a time."""
+    for run in found.get("runs", []):
+        first, fastest = run["lines"][0], min(run["lines"], key=lambda line: line["seconds"])
+        rows = f"With {run['setting']['batch']} rows " if run["setting"]["batch"] > 1 else ""
+        taken = f"{fastest['seconds']:.3f} s"
+        if fastest is first:
+            yield f"{rows}`{first['name']}` takes {taken}."
+        else:
+            factor = f"{first['seconds'] / fastest['seconds']:.2f}× as fast as `{first['name']}`"
+            yield f"{rows}`{fastest['name']}` is fastest: it takes {taken} and is {factor}."
+    if "split" in found:
+        first, *_, last = found["split"]["changes"]
+        factor = f"{first['seconds'] / last['seconds']:.1f}×"
+        yield f"The whole is {factor} as fast as the published loop at one token a call."
+    if "requests" in found:
+        first, *_, last = found["requests"]["lines"]
+        yield f"The {first['name']} takes {first['seconds']:.2f} s, and {last['name']}, take {last['seconds']:.2f} s."
+    for growth in found.get("growth", []):
+        low, high = growth["points"][0], growth["points"][-1]
+        grown = [
+            f"`{before['name']}` goes from {before['seconds']:.3f} s to {after['seconds']:.3f} s"
+            for before, after in zip(low["lines"], high["lines"], strict=True)
+        ]
+        yield (
+            f"From {low['value']} to {high['value']} {LABELS[growth['axis']]}, "
+            f"{listed(list(dict.fromkeys([grown[0], grown[-1]])))}."
+        )
 
 
 def _compiled(lines: Sequence[dict[str, Any]]) -> bool:

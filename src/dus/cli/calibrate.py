@@ -9,7 +9,7 @@ import typer
 
 from dus.cli import InputError, options
 from dus.cli.measuring import TEXTS, check_targets, measured, tell, typed
-from dus.writing.tables import filled
+from dus.writing.tables import filled, spread
 
 LEVELS = ("calls", "quality", "max_new_tokens")
 """Options that mean something where levels are chosen, and nothing elsewhere."""
@@ -60,7 +60,9 @@ def calibrate(
     best = calibrated(found.model, found.texts, lengths, max_new_tokens, calls=calls, quality=quality, seed=seed)
     best.write(out, command=typed(context), model=found.name)
     body = calibration(best)
-    whole = filled(TEMPLATES / "calibration.md", body=body, file=out, block_length=best.chosen.block_length)
+    loss = best.chosen.loss
+    values = {"chosen": best.chosen, "lost": spread(loss.nats, loss.error)}
+    whole = filled(TEMPLATES / "calibration.md", body=body, file=out, **values)
     tell(context, f"Levels for {found.name}", body, whole)
     typer.echo(f"levels(file='{out}') with a block length of {best.chosen.block_length}, or without the file:")
     typer.echo(str(best.chosen.planner))
@@ -87,9 +89,10 @@ def _shares(context: typer.Context, out: Path) -> None:
     taken = shares(found.model, found.texts, longest, seed=context.params["seed"])
     write_shares(out, taken, {"command": typed(context), "model": found.name})
     whole = (
-        "The share of a token's entropy that another one tells of, by their distance: what drawing both at once "
-        f"loses, over the entropy of one. Means over {len(taken.pairs[0].joint)} texts; what stands before the "
-        f"block is known, all else is masked.\n\n{taken.words}\n\n`deb(file='{out}')` runs with it."
+        "This page gives the share of a token's entropy that another one tells of, by their distance: what drawing "
+        f"both at once loses, over the entropy of one. Means over {len(taken.pairs[0].joint)} texts; what stands "
+        f"before the block is known, all else is masked.\n\n- {taken.verdict}\n\n{taken.table}\n\n"
+        f"`deb(file='{out}')` runs with it."
     )
     tell(context, f"Shares for {found.name}", taken.words, whole)
     typer.echo(f"deb(file='{out}')")

@@ -10,6 +10,7 @@ import typer
 
 from dus.cli import InputError, options
 from dus.cli.output import check_writable, replacing
+from dus.writing.tables import headed
 
 if TYPE_CHECKING:
     from dus.denoisers import Denoiser
@@ -124,7 +125,7 @@ def typed(context: typer.Context) -> str:
 
 
 def tell(context: typer.Context, title: str, body: str, whole: str | None = None) -> None:
-    """Print what was found, and write it, under the command that made it, to the Markdown file of `--page`.
+    """Print what was found, and write it, with the command that made it, to the Markdown file of `--page`.
 
     Args:
         context: The context of a command with that option.
@@ -135,4 +136,4 @@ def tell(context: typer.Context, title: str, body: str, whole: str | None = None
     typer.echo(body)
     if context.params["page"] is not None:
         with replacing(context.params["page"]) as file:
-            file.write(f"# {title}\n\nMade by\n\n    {typed(context)}\n\n{(whole or body).strip()}\n")
+            file.write(headed(title, typed(context), whole or body))

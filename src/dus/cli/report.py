@@ -14,6 +14,7 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a sweep, `--out` of dus eval.")],
     *,
     out: Annotated[Path | None, typer.Option(help="The page, a Markdown file.", show_default="DIR/report.md")] = None,
+    title: Annotated[str, typer.Option(help="What the page is about, for its title.", show_default=False)] = "",
     paper: Annotated[bool, typer.Option("--paper", help="Print the paper's figures beside.")] = False,
     field: Annotated[
         bool, typer.Option("--field", help="Compare many planners over many tasks: AUP, peers at equal calls.")
@@ -32,9 +33,16 @@ def report(
 
     command = shlex.join(["dus", *sys.argv[1:]])
     if field:
-        if paper or reference:
-            raise InputError("--field compares planners over tasks, and shows neither --paper nor --reference")
+        if paper or reference or title:
+            raise InputError("--field compares planners over tasks, and has no --paper, --reference or --title")
         typer.echo(str(write_field(folder, out or folder / "report.md", command=command)))
         return
-    page = write(folder, out or folder / "report.md", command=command, paper=paper, references=reference or ())
+    page = write(
+        folder,
+        out or folder / "report.md",
+        command=command,
+        paper=paper,
+        title=title,
+        references=reference or (),
+    )
     typer.echo(str(page))

@@ -59,7 +59,9 @@ class Decoded:
         row: The number that the engine gave the row.
         tokens: Int64 `[G]`: its tokens.
         masked: Bool `[G]`: the positions that were to be generated.
-        step, confidence, entropy: Tensors `[G]`, as in `Trace`.
+        step: Tensor `[G]`, as in `Trace`.
+        confidence: Tensor `[G]`, as in `Trace`.
+        entropy: Tensor `[G]`, as in `Trace`.
         steps: The number of steps that it took.
         ends: The positions where its blocks ended, as in `Trace.blocks`.
     """

@@ -30,8 +30,10 @@ class MaskedLM(Denoiser):
             model's class or its family says, else 0.
 
     Attributes:
-        model, tokenizer: What was given; of a PEFT model the transformers model, with the adapters in its layers.
-        mask_token_id, vocab_size: The same as in `Denoiser`.
+        model: What was given; of a PEFT model the transformers model, with the adapters in its layers.
+        tokenizer: What was given.
+        mask_token_id: The same as in `Denoiser`.
+        vocab_size: The same as in `Denoiser`.
         eos_token_ids: Every token that ends a text or a turn, ascending.
         max_length: The longest canvas, in tokens; None if the configuration does not say.
         shift: By how many positions a token's logits row precedes it inside the model; `logits` hides it.

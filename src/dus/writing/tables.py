@@ -61,6 +61,25 @@ def filled(template: Path, **values: object) -> str:
     return re.sub(r"<<(.+?)>>", lambda found: f"{{{found[1]}}}".format(**values), text)
 
 
+def headed(title: str, command: str, text: str) -> str:
+    """A page of Markdown that begins with what was measured and what came out, and names its command then.
+
+    Args:
+        title: The title of the page.
+        command: The command that made it.
+        text: What it says: first what was measured. The first list before any heading is what came out.
+    """
+    first, *rest = text.strip().split("\n\n")
+    lead = [first]
+    if first.startswith(("|", "#", "!")):
+        lead, rest = [], [first, *rest]
+    before = next((at for at, part in enumerate(rest) if part.startswith("#")), len(rest))
+    said = next((at for at, part in enumerate(rest[:before]) if part.startswith("- ")), None)
+    if said is not None:
+        lead.append(rest.pop(said))
+    return "\n\n".join([f"# {title}", *lead, "Made by", f"    {command}", *rest]) + "\n"
+
+
 @dataclass(frozen=True)
 class Table:
     """A head and rows of cells; the first column holds planners, the others numbers."""

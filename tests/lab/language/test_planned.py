@@ -108,4 +108,6 @@ def test_the_command_goes_on_from_what_is_kept(model, tmp_path, monkeypatch):
     again = CliRunner().invoke(app, typed)
     assert again.exit_code == 0, again.output
     assert again.stdout == first.stdout
-    assert "# Planners on a nearly perfect denoiser: tiny" in (tmp_path / "page.md").read_text()
+    written = (tmp_path / "page.md").read_text()
+    assert written.startswith("# Planners on a nearly perfect denoiser, blocks of 4: tiny\n")
+    assert "At equal calls" in written.split("Made by")[0]

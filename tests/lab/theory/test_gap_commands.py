@@ -62,7 +62,9 @@ def test_gap_of_a_source_stands_beside_the_exact_one(tmp_path):
     assert out.count("C ρ^s with ρ = ") == 2
     text = check_page(page)
     assert "--kind 'hidden chain'" in text
-    assert out.strip() in text
+    table, said = out.strip().split("\n\n")
+    assert said in text.split("Made by")[0]
+    assert table in text.split("Made by")[1]
 
 
 def test_gap_of_a_model_on_a_task_and_on_a_file(tmp_path):

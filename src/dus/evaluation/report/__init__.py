@@ -22,7 +22,15 @@ from dus.writing.files import write as write_text
 __all__ = ["write", "write_field"]
 
 
-def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, references: Sequence[Path] = ()) -> Path:
+def write(
+    folder: Path,
+    out: Path,
+    *,
+    command: str = "",
+    paper: bool = False,
+    title: str = "",
+    references: Sequence[Path] = (),
+) -> Path:
     """Write the page `out`, and into a folder beside it, of the same name without suffix, pictures and CSV files.
 
     Args:
@@ -30,6 +38,7 @@ def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, re
         out: The file of the page, `….md`.
         command: The command that the page names as the one that made it.
         paper: Whether to print the published figures too.
+        title: What the page is about, where other pages are about the same model.
         references: Results files of lm-eval's model `hf`; each becomes a line in the pictures of the tasks that it
             holds.
 
@@ -49,7 +58,7 @@ def write(folder: Path, out: Path, *, command: str = "", paper: bool = False, re
     _write_csv(beside / "results.csv", _results(found))
     _write_csv(beside / "paired.csv", _paired(found))
     _write_csv(beside / "aup.csv", _aups(found))
-    write_text(out, page(found, record, pictures, command, paper))
+    write_text(out, page(found, record, pictures, command, paper, title))
     return out
 
 

@@ -19,15 +19,19 @@ NEAR = 0.02
 TOKENS, ASKED, SECONDS = 256, 100, 0.05
 """Of the estimate for a large model: tokens of an answer, problems, and seconds of a call, which are assumed."""
 
-LEGEND = f"""*Calls* are denoiser calls a problem, the mean. Intervals are 95%: Wilson's of right answers, Newcombe's of
-differences, else by bootstrap over the problems of each task, every planner on the same draws. A *family* is a planner
-with whatever settings were run. *AUP* is the area under accuracy over tokens a call, low accuracy counting less (arXiv
-2601.07568), of the points of a family, settings and block lengths alike, that no other of its own beats; the mean over
-tasks. *At equal calls* means in at most {SLACK:.0%} more. The best peer is chosen on the same problems on which it is
-compared, from all other families, so the comparison leans to its side; p is not corrected for so many tests. McNemar's
-exact test counts the problems that only one of the two solves. Seconds are left out: planners cost next to nothing
-beside a denoiser, so calls are what differs. Block lengths that are not finished are left out. Everything is in the CSV
-files beside this page's pictures."""
+LEGEND = f"""\
+- *Calls* are the mean number of denoiser calls for a problem. A *family* is a planner with all of its settings that
+  were run.
+- *AUP* is the area under accuracy over tokens a call, with low accuracy counting less (arXiv 2601.07568). It is taken
+  over the points of a family, settings and block lengths alike, that no other point of the family beats, and averaged
+  over tasks.
+- *At equal calls* means in at most {SLACK:.0%} more. The best peer is chosen among all other families, on the same
+  problems on which it is compared, so the comparison favours the peer. McNemar's exact test counts the problems that
+  only one of the two solves. Its p is not corrected for the number of tests.
+- Intervals are 95%: Wilson's for right answers, Newcombe's for differences, and for all else by bootstrap over the
+  problems of each task, with the same draws for every planner.
+- Seconds are left out: planners cost next to nothing beside a denoiser, so their calls are what differs. Block lengths
+  that are not finished are left out, too. The CSV files beside this page's pictures hold everything."""
 
 
 def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Sequence[str], command: str) -> str:
@@ -42,16 +46,18 @@ def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Se
     suite, met = Suite(sections), list(matches(sections, DEFAULT))
     parts = [
         f"# The field of planners on `{record['model']['name']}`",
-        "Made by\n\n" + "\n".join(f"    {line}" for line in [*commands(record), command]),
-        rules(sections),
+        f"This page compares {len(suite.areas)} families of planners on {len(sections)} tasks: by right answers over "
+        "denoiser calls, and our default with the best of the others. Made by\n\n"
+        f"    {command}\n\nfrom a sweep whose commands stand at the end. {rules(sections)}",
         "## In short",
         "\n".join(f"- {sentence}" for sentence in in_words(suite, met)),
         "## Which planner when",
-        "For each task the setting with most right answers, the one with fewest calls within "
-        f"{100 * NEAR:g} points of that, and our default, `{DEFAULT}`, where it has most.",
+        "For each task, the table has the setting with the most right answers, the setting with the fewest calls "
+        f"within {100 * NEAR:g} points of that, and our default, `{DEFAULT}`, at the block length where it has the "
+        "most right answers.",
         which(sections),
-        "One setting for all tasks: those that no other one beats in both the mean share of right answers and the mean "
-        "number of calls, and our default.",
+        "The next table is for those who take one setting for all tasks. It has the settings that no other one beats "
+        "in both the mean share of right answers and the mean number of calls, and our default at each block length.",
         one_for_all(suite),
         "## Accuracy under parallelism",
         areas(suite),
@@ -62,7 +68,8 @@ def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Se
         title = f"## {section.title[:1].upper()}{section.title[1:]}"
         parts += [title, f"![Accuracy over calls: {section.title}]({picture}.png)", tables.everything(section)]
     parts += ["## How to read this", LEGEND, "## What it cannot say", limits(suite, record)]
-    parts += ["## What it was run on", circumstances(record)]
+    swept = "\n".join(f"    {line}" for line in commands(record))
+    parts += ["## What it was run on", circumstances(record), *([f"The sweep was run by\n\n{swept}"] if swept else [])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,25 +82,25 @@ def in_words(suite: Suite, met: Sequence[Match]) -> Iterator[str]:
     rival = next((name for name in ranked if name != ours), None)
     if rival is not None:
         yield (
-            f"AUP over {len(suite.sections)} tasks: `{ours}` {suite.area(ours).text(1)}, place "
-            f"{ranked.index(ours) + 1} of {len(ranked)}; the best other family, `{rival}`, "
+            f"In AUP over {len(suite.sections)} tasks `{ours}` has {suite.area(ours).text(1)}, which is place "
+            f"{ranked.index(ours) + 1} of {len(ranked)}. The best other family is `{rival}` with "
             f"{suite.area(rival).text(1)}. Ours is {suite.area(ours, rival).text(2)} times that."
         )
     ahead = [match for match in met if match.pair.difference.low > 0]
     behind = [match for match in met if match.pair.difference.high < 0]
     level = len(met) - len(ahead) - len(behind)
     yield (
-        f"`{DEFAULT}` against the best peer at equal calls, on each task at each block length: ahead beyond noise "
-        f"in {len(ahead)} of {len(met)}, behind in {len(behind)}, no difference that so few problems show in "
-        f"{level}."
+        f"On each task and at each block length, `{DEFAULT}` is compared with the best peer at equal calls. It is "
+        f"ahead beyond noise in {len(ahead)} of {len(met)} comparisons and behind in {len(behind)}. In {level}, no "
+        "difference shows with so few problems."
     )
     for one in (each for each in suite.overall if each.planner == DEFAULT):
         above = [other for other in suite.overall if other.planner != DEFAULT and other.beats(one)]
         best = max(above, key=lambda other: other.score.value, default=None)
         yield (
-            f"As one setting for all tasks, in blocks of {one.block_length}: {_share(one)} right at "
-            f"{one.calls:.1f} calls; "
-            + ("no other setting beats it in both." if best is None else f"beaten in both by {_named(best)}.")
+            f"As one setting for all tasks, in blocks of {one.block_length}, `{DEFAULT}` has {_share(one)} "
+            f"right answers at {one.calls:.1f} calls. "
+            + ("No other setting beats it in both." if best is None else f"In both it is beaten by {_named(best)}.")
         )
 
 
@@ -171,20 +178,21 @@ def limits(suite: Suite, record: dict[str, Any]) -> str:
         "dus eval --preset field --model GSAI-ML/LLaDA-8B-Instruct --task gsm8k --data-dir data --chat "
         f"--limit {ASKED} --block-length {lengths} --max-new-tokens {TOKENS} --out results/field-llada"
     )
-    return f"""One model, `{record["model"]["name"]}`, trained on problems of the same generators as these, and
-{" or ".join(map(str, problems))} of them a cell on {tasks} tasks: differences below about
+    return f"""This page is about one model, `{record["model"]["name"]}`, which was trained on problems of the
+same generators. With {" or ".join(map(str, problems))} problems a cell on {tasks} tasks, differences below about
 {100 / problems[0] ** 0.5:.0f} points on one task are noise. Which tokens of a text depend on each other is a property
-of the text and the model; a large model on real text may rank these planners otherwise. Our default was chosen on
-problems of training seeds of the same generators; the peers' settings are those of their papers and published code. So
-ours is fitted to these tasks, and theirs are not. Nothing here says anything about temperatures above 0.
+of the text and the model, so a large model on real text may rank these planners otherwise. Our default was chosen on
+problems that the same generators made from training seeds. The peers' settings are those of their papers and published
+code. So ours is fitted to these tasks, and theirs are not. Nothing here says anything about temperatures above 0.
 
-The same on LLaDA-8B and GSM8K, resumable:
+These commands make the same comparison on LLaDA-8B and GSM8K, and go on where they were stopped:
 
     {on_llada}
     dus report results/field-llada --field
 
-The {settings} settings measured here would take {calls:,.0f} calls for an answer of {TOKENS} tokens, at this model's
-tokens a call; for {ASKED} problems, one row at a time and assuming {SECONDS} seconds a call, {hours:.0f} hours.
+At this model's tokens a call, the {settings} settings measured here would together take {calls:,.0f} calls for an
+answer of {TOKENS} tokens. For {ASKED} problems, one row at a time and at an assumed {SECONDS} seconds a call, that is
+{hours:.0f} hours.
 `dus bench --shape llada-8b` measures the seconds of a call on a machine."""
 
 

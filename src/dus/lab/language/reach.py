@@ -185,16 +185,17 @@ def section(found: Sequence[Reach], plan: Plan) -> str:
     pairs = {spacing: [each.information[spacing - 1] for each in found] for spacing in SHOWN if spacing <= plan.longest}
     groups = {spacing: [each.correlation[spacing] for each in found] for spacing in plan.spacings}
     smallest = min(each.size for each in found)
-    return f"""Nats, means over {len(found)} contexts with 95 % intervals;
-{plan.particles} particles, {plan.draws} draws.
+    drawn = f"{plan.draws} draw{'' if plan.draws == 1 else 's'}"
+    return f"""This page says how much tokens of English tell of each other, by their distance, under a causal language
+model. Values are in nats, means over {len(found)} contexts with 95 % intervals; {plan.particles} particles, {drawn}.
 The corrected value is twice that of all particles less that of half of them; the crossed one, which curves are fitted
 to, is 0 on average where there is no dependence.
+
+{_decay(found)}
 
 ## Mutual information of two tokens
 
 {_table(pairs)}
-
-{_decay(found)}
 
 ## Total correlation of dilated groups of {GROUP}
 

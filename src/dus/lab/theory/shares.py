@@ -39,23 +39,31 @@ class Shares:
 
     @property
     def words(self) -> str:
-        """A table of the shares beside what a single rate would make of them, and that rate, as Markdown."""
+        """The table and the single rate, as Markdown."""
+        return f"{self.table}\n\n{self.verdict}"
+
+    @property
+    def table(self) -> str:
+        """The shares beside what a single rate would make of them."""
         curve = fitted(self.pairs).get(2)
         rows = [
             [str(distance), f"{share:.4f}", *([f"{curve[0].shape ** (distance - 1):.4f}"] if curve else [])]
             for distance, share in enumerate(self.values, start=1)
         ]
-        head = ["distance", "share", *(["ρ^(distance - 1)"] if curve else [])]
-        said = "No single rate is fitted: fewer than three distances, or no dependence beyond noise."
-        if curve:
-            fit = curve[0]
-            verdict = "fits" if fit.holds else "does not fit"
-            said = (
-                f"One rate for all distances: ρ = {fit.shape:.3f} (95% interval {fit.low:.3f} to {fit.high:.3f}); "
-                f"exponential decay {verdict} (p = {fit.p:.2f}). `deb(rho=…)` takes it, and counts a neighbour's share "
-                "as 1."
-            )
-        return f"{markdown(head, rows)}\n\n{said}"
+        return markdown(["distance", "share", *(["ρ^(distance - 1)"] if curve else [])], rows)
+
+    @property
+    def verdict(self) -> str:
+        """The single rate, and whether it fits."""
+        curve = fitted(self.pairs).get(2)
+        if not curve:
+            return "No single rate is fitted: fewer than three distances, or no dependence beyond noise."
+        fit = curve[0]
+        return (
+            f"One rate for all distances: ρ = {fit.shape:.3f} (95% interval {fit.low:.3f} to {fit.high:.3f}); "
+            f"exponential decay {'fits' if fit.holds else 'does not fit'} (p = {fit.p:.2f}). `deb(rho=…)` takes it, "
+            "and counts a neighbour's share as 1."
+        )
 
 
 def shares(model: Denoiser, texts: Texts, longest: int, *, draws: int = 2, seed: int = 0) -> Shares:

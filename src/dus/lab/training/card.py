@@ -27,8 +27,8 @@ FORMATS = {"llada": "LLaDA", "dream": "Dream"}
 
 SCORING = {
     "code": " Programs run in the sandbox.",
-    "text": " Passages of `text` are drawn at temperature 1 instead, and scored by their true likelihood; beside it "
-    "stands what the source's own passages cost.",
+    "text": " Passages of `text` are drawn at temperature 1 instead and scored by their true likelihood; what the "
+    "source's own passages cost stands beside it.",
 }
 SOURCE_OF_TEXT = (
     "Passages of `text` come from a Markov source fitted on GSM8K's training questions; the other tasks use no outside "
@@ -70,7 +70,7 @@ def write(
         planner=TOKEN_BY_TOKEN,
         block=BLOCK_LENGTH,
         scoring="".join(told for task, told in SCORING.items() if task in settings.tasks),
-        sources=SOURCE_OF_TEXT if "text" in settings.tasks else "There is no outside text in them.",
+        sources=SOURCE_OF_TEXT if "text" in settings.tasks else "There is no outside text in the data.",
         otherwise=_otherwise(settings, log),
         accuracies="\n".join(_row(verdict) for verdict in verdicts),
         evaluation=_evaluation(settings),
@@ -81,7 +81,7 @@ def write(
         total=settings.steps * settings.tokens_per_batch / 1e6,
         seed=settings.seed,
         start=_began(start, vocabulary) if start else "",
-        constant="then constant, " if settings.warmup + settings.decay < settings.steps else "",
+        constant=" are then constant," if settings.warmup + settings.decay < settings.steps else "",
         matrix_lr=settings.matrix_lr,
         other_lr=settings.other_lr,
         warmup=settings.warmup,
@@ -98,7 +98,7 @@ def write(
 
 
 def _otherwise(settings: TrainingSettings, log: Sequence[Mapping[str, float]]) -> str:
-    """That the learning rate was not always what the settings say, where a run was gone on with after its end."""
+    """That the learning rate was not always what the settings say, where a run was continued after its end."""
     from dus.lab.training.optimizer import trapezoid
 
     shape = {"warmup": settings.warmup, "steps": settings.steps, "decay": settings.decay}
@@ -112,7 +112,7 @@ def _otherwise(settings: TrainingSettings, log: Sequence[Mapping[str, float]]) -
     ]
     if not other:
         return ""
-    return f" (but otherwise in steps {min(other):,} to {max(other):,}, after which the run was gone on with)"
+    return f" (except in steps {min(other):,} to {max(other):,}, after which the run was continued)"
 
 
 def _row(verdict: Verdict) -> str:
@@ -161,9 +161,9 @@ def _equations(curriculum: Curriculum) -> str:
 def _began(start: Start, vocabulary: int) -> str:
     before = start.runs[-1]
     return (
-        f" Begun with the averaged weights of the run before it below\n  ({before.steps:,} steps on "
-        f"{', '.join(before.tasks)}): {start.tokens:,} of the {vocabulary:,} tokens were in its vocabulary too and "
-        "kept their vectors."
+        f" It began with the averaged weights of the\n  run before it below ({before.steps:,} steps on "
+        f"{', '.join(before.tasks)}). Of its {vocabulary:,} tokens, {start.tokens:,} were in that run's vocabulary too "
+        "and kept their vectors."
     )
 
 

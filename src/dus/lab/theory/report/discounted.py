@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dus.lab.theory.adaptive import Estimate
 from dus.lab.theory.discounted import Bounded, Discounted
-from dus.writing.tables import code, listed, markdown, nats
+from dus.writing.tables import code, markdown, nats
 
 TITLES = {"eb": "EB", "cb": "CB", "deb": "DEB", "deb, shares": "DEB by offset"}
 
@@ -20,29 +20,35 @@ def page(found: Sequence[Discounted], length: int, rho: float, samples: int) -> 
         rho: The discount of `deb`.
         samples: The number of sequences behind each estimate.
     """
-    return f"""Blocks of {length} positions of a stationary stream, nothing known before them, sampled at temperature 1.
-Divergence from the truth in nats. DUS and the best schedule are exact; the others are estimates from {samples}
-sequences, with standard errors; confidence and entropy are those of the exact conditionals, and `deb` is without
-patience (`f=0`), which is about greedy answers. *DEB* discounts by ρ = {rho:g}; *DEB by offset* reads the source's own
-share of a token's entropy that another tells of, for each distance, as `dus calibrate` for `deb` measures it.
-
-## At equal calls
-
-The least divergence of each adaptive planner, over its settings, in at most as many calls as DUS on average.
-
-{equal_calls(found)}
+    return f"""This page says what `deb` loses on chains, beside DUS, EB, CB and the best schedule at equal calls.
+Blocks of {length} positions of a stationary stream are sampled at temperature 1, with nothing known
+before them. All losses are divergences from the truth in nats. Those of DUS and of the best schedule are exact. The
+others are estimates from {samples} sequences, with standard errors. Confidence and entropy are those of the exact
+conditionals. `deb` is without patience (`f=0`), which is about greedy answers. *DEB* discounts by ρ = {rho:g}.
+*DEB by offset* reads a share for each distance: how much of a token's entropy another token at that distance removes,
+on this very source. `dus calibrate` for `deb` measures such shares on a model. The *rate* of a source is its mixing
+rate, and the *lag* of a chain says how many places back the token stands that it tends to copy.
 
 {chr(10).join(f"- {sentence}" for sentence in words(found))}
 
+## At equal calls
+
+For each adaptive planner the table has the setting that loses least, among those that on average take at most as many
+calls as DUS.
+
+{equal_calls(found)}
+
 ## What is lost, and what is summed
 
-The divergence is the total correlation of what each call takes, summed over the calls; beside it what the planner
-sums of discounted entropies, the most uncertain token of each call left out. Where the loss is above the sum by more
-than two standard errors, the discount promises too much.
+What is lost is the total correlation of the tokens of a call, summed over the calls. What is summed are the discounted
+entropies of these tokens, without the most uncertain token of each call. If the loss exceeds the sum by more than two
+standard errors, the discount promises too much, and the last column says *no*.
 
 {sums(found)}
 
 ## What the shares are
+
+These are the shares of a token's entropy that another token removes, by the distance between the two:
 
 {shares(found)}
 """
@@ -86,14 +92,19 @@ def words(found: Sequence[Discounted]) -> list[str]:
     def least(each: Discounted, name: str) -> float:
         return each.within[name][1].nats if name in each.within else float("inf")
 
-    ahead = [each.name for each in found if least(each, "deb") < min(least(each, "eb"), least(each, "cb"))]
-    mended = [each.name for each in found if least(each, "deb, shares") < least(each, "deb")]
-    fixed = [each.name for each in found if each.dus < min(least(each, "deb"), least(each, "deb, shares"))]
+    ahead = [f"*{each.name}*" for each in found if least(each, "deb") < min(least(each, "eb"), least(each, "cb"))]
+    mended = [f"*{each.name}*" for each in found if least(each, "deb, shares") < least(each, "deb")]
+    fixed = [f"*{each.name}*" for each in found if each.dus < min(least(each, "deb"), least(each, "deb, shares"))]
     return [
-        f"DEB loses less than EB and CB on {len(ahead)} of {len(found)} sources: {listed(ahead)}.",
-        f"Shares by offset lose less than a single rate on {len(mended)}: {listed(mended)}.",
-        f"DUS, which looks at no token, loses less than DEB in either form on {len(fixed)}: {listed(fixed)}.",
+        f"DEB loses less than EB and CB on {len(ahead)} of {len(found)} sources: {_named(ahead)}.",
+        f"Shares by offset lose less than a single rate on {len(mended)}: {_named(mended)}.",
+        f"DUS, which looks at no token, loses less than DEB in either form on {len(fixed)}: {_named(fixed)}.",
     ]
+
+
+def _named(sources: Sequence[str]) -> str:
+    """The names, which have commas."""
+    return "; ".join(sources) or "none"
 
 
 def _estimate(one: Estimate) -> str:

@@ -90,12 +90,11 @@ def _rate(context: Context) -> str:
 def _tail(short: Context, long: Context) -> str:
     """How dependence falls behind the shortest and behind the longest context."""
     near, far = short.pairs[0].spacing, short.pairs[-1].spacing
-    parts = [
-        f"from {nats(Mean.of(each.pairs[0].divergence).nats)} to {nats(Mean.of(each.pairs[-1].divergence).nats)} nats "
-        f"behind {each.tokens} known tokens"
-        for each in (short, long)
-    ]
-    return f"From spacing {near} to {far} dependence goes {' and '.join(parts)}."
+    costs = [[nats(Mean.of(each.pairs[place].divergence).nats) for place in (0, -1)] for each in (short, long)]
+    return (
+        f"Behind {short.tokens} known tokens, drawing a pair at once costs {costs[0][0]} nats at spacing {near} and "
+        f"{costs[0][1]} at spacing {far}. Behind {long.tokens}, it costs {costs[1][0]} and {costs[1][1]}."
+    )
 
 
 def _losses(short: Context, long: Context, planner: str) -> str:

@@ -78,12 +78,12 @@ def compared(name: str, found: Sequence[Comparison]) -> Values:
         for label in ("random", "contiguous"):
             worse = [f"{rate:g}" for rate in dus if dus[rate] > means[label][rate] + 1e-3]
             if worse:
-                beaten.append(f"- {kind}: worse than {label} groups at ρ = {', '.join(worse)}")
+                beaten.append(f"- {kind}: more than {label} groups at ρ = {', '.join(worse)}")
     length, steps = found[0].length, found[0].steps
     first = markdown(("source", f"within {CLOSE:g} nats of the best up to ρ", "widest gap, nats", "at ρ"), verdicts)
     then = (
-        "Where DUS loses more than groups of equal size without any dilation "
-        f"({length} positions, {steps} calls, means):"
+        "DUS loses more than undilated groups of equal size on these sources "
+        f"(means, {length} positions in {steps} calls):"
     )
     return {
         f"{name}_steps": steps,
@@ -156,7 +156,7 @@ def blocks(
     ]
     shortest = {kind: min(found, key=lambda length: found[length][1][kind].nats) for kind in kinds}
     least = [
-        f"{length} on {listed([kind for kind in kinds if shortest[kind] == length])}"
+        f"{length} on {listed([f'*{kind}*' for kind in kinds if shortest[kind] == length])}"
         for length in sorted(set(shortest.values()), reverse=True)
     ]
     return {
