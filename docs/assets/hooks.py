@@ -12,7 +12,9 @@ _CODE_WITH_BARS = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
 _WORD = re.compile(r"<code>([^<\s]{1,24})</code>")
 _CODE = re.compile(r"(<code[^>]*>)(.*?)(</code>)", re.DOTALL)
 _OPTION = re.compile(r"(?<![^\s>])(--?[a-z][\w-]*)(?![^\s<,;.)])")
-_LAID_OUT = re.compile(r'<div class="language-text highlight">(?=<pre><span></span><code>(?!dus |python |benchmarks/))')
+_LAID_OUT = re.compile(
+    r'<div class="language-text highlight">(?=<pre><span></span><code>(?!dus |python |benchmarks/))'
+)
 _CELL = re.compile(r"<td>(.*?)</td>", re.DOTALL)
 _PICTURE = re.compile(r'(?<=<p>)<img [^>]*src="(?!data:)([^"]+)"[^>]*>')
 _TAG = re.compile(r"<[^>]+>")
@@ -29,13 +31,26 @@ def on_page_content(html: str, **_: Any) -> str:
     html = _PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
     html = _LAID_OUT.sub('<div class="language-text laid-out highlight">', html)
     html = _WORD.sub(r'<code class="word">\1</code>', html)
-    html = _CODE.sub(lambda code: code[1] + _OPTION.sub(r'<span class="option">\1</span>', code[2]) + code[3], html)
+    html = _CODE.sub(
+        lambda code: (
+            code[1]
+            + _OPTION.sub(r'<span class="option">\1</span>', code[2])
+            + code[3]
+        ),
+        html,
+    )
     return _CELL.sub(_cell, html)
 
 
 def _cell(cell: re.Match[str]) -> str:
     length = len(_TAG.sub("", cell[1]))
-    kind = "long" if length > 60 else "phrase" if length > 10 and "<code" not in cell[1] else ""
+    kind = (
+        "long"
+        if length > 60
+        else "phrase"
+        if length > 10 and "<code" not in cell[1]
+        else ""
+    )
     return f'<td class="{kind}">{cell[1]}</td>' if kind else cell[0]
 
 
@@ -53,13 +68,24 @@ def as_markdown(notebook: Path) -> str:
     parts = []
     for cell in cells:
         source = "".join(cell["source"])
-        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        parts.append(
+            source
+            if cell["cell_type"] == "markdown"
+            else f"```python\n{source}\n```"
+        )
         outputs = cell.get("outputs", ())
-        parts += [_shown(output["data"]) for output in outputs if "data" in output]
-        if printed := "".join("".join(output["text"]) for output in outputs if "text" in output):
+        parts += [
+            _shown(output["data"]) for output in outputs if "data" in output
+        ]
+        if printed := "".join(
+            "".join(output["text"]) for output in outputs if "text" in output
+        ):
             parts.append(f"```text\n{printed.rstrip()}\n```")
     title, *rest = parts
-    return "\n\n".join([title, f"[Download this notebook]({notebook.name})", *rest]) + "\n"
+    return (
+        "\n\n".join([title, f"[Download this notebook]({notebook.name})", *rest])
+        + "\n"
+    )
 
 
 def _shown(data: dict[str, Any]) -> str:

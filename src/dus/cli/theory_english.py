@@ -173,7 +173,11 @@ def filled(
         found = list(each(count, measure, _of(kept, length), {**asked, "planners": filled.PLANNERS}))
         return f"## Spans of {length}, {count * ROWS} of them\n\n{filled.table(found)}\n\n{filled.claim(found)}"
 
-    parts = [part(length) for length in lengths]
+    lead = (
+        "This page says what real text costs, in nats a token, where a denoiser fills in spans of held-out questions "
+        "in the order of each planner."
+    )
+    parts = [lead, *(part(length) for length in lengths)]
     tell(context, "What real text costs in the order of each planner", "\n\n".join(parts))
 
 
@@ -225,7 +229,11 @@ def judged(
         found = list(each(count, measure, _of(kept, length), {**asked, "planners": judged.PLANNERS}))
         return f"## Blocks of {length}, {count * ROWS} texts\n\n{judged.table(found)}\n\n{judged.claim(found)}"
 
-    parts = [f"{tokens} tokens at temperature {temperature:g}, read by {name}.", *(part(length) for length in lengths)]
+    lead = (
+        f"This page says how likely a causal language model of another kind, {name}, finds the answers that planners "
+        f"write at temperature {temperature:g}, {tokens} tokens each, and what entropy the tokens of each answer have."
+    )
+    parts = [lead, *(part(length) for length in lengths)]
     tell(context, f"What {name} says of text that planners write", "\n\n".join(parts))
 
 

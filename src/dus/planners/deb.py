@@ -25,7 +25,7 @@ RHO = 0.7
 @register("deb")
 @dataclass(frozen=True)
 class DiscountedEntropyBounded(Planner):
-    """DEB: what, by rising entropy, keeps the sum of entropies bounded, each discounted by the distance to the next.
+    """DEB: positions of rising entropy, while the sum of their entropies, discounted by distance, stays in a bound.
 
         A = {};  for i by rising entropy:  A <- A ∪ {i}  if A is empty or  Σ_{j in A} H_j rho^(d_j - 1) <= gamma
         d_j = the least distance from j to a position of A ∪ {i} that was taken after j

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -109,7 +108,7 @@ class Run:
         self.muon = BatchedMuon(matrices)
         self.adamw = torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0)
         self.average = [p.detach().clone() for p in self.network.parameters()]
-        if args.device == "cuda" or shutil.which("g++"):
+        if args.compile:
             self.network.model.compile()
         self.step, self.spent, self.begun = 0, 0.0, time.monotonic()
         self.generator = torch.Generator(args.device).manual_seed(args.seed)
@@ -214,6 +213,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--state", type=Path, help="Where a broken run is resumed from.")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--compile", action="store_true", help="Have torch compile the network first.")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_float32_matmul_precision("high")
