@@ -5,6 +5,7 @@ import torch
 
 from dus.denoisers import DenoiserError, from_callable
 from dus.lab.language.filled import MARGIN, PLANNERS, SpanDenoiser, claim, cost, measured, table
+from dus.writing.tables import code
 
 VOCAB, MASK = 7, 2
 
@@ -73,7 +74,7 @@ def test_confidence_takes_the_surest_place_first(model, rows):
 def test_every_planner_has_its_row_and_equal_calls_where_they_are_promised(model, rows):
     found = [measured(model, rows, torch.full((3,), 22), 8, seed) for seed in range(2)]
     shown = table(found)
-    assert all(f"`{planner}` |" in shown for planner in PLANNERS)
+    assert all(f"{code(planner)} |" in shown for planner in PLANNERS)
     for planner in ("confidence(like=dus)", "entropy(like=dus)", "random(like=dus)"):
         assert found[0][planner]["calls"] == found[0]["dus"]["calls"] == [3, 3, 3]
     assert "paper's claim" in claim(found)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from dus.cli.app import app
 from dus.lab.language import corpus, judged
 from dus.lab.training.model import Size, as_checkpoint, build, save_checkpoint
+from dus.writing.tables import code
 
 PLAIN = [{"question": f"What is {n} and {n} and how far is {n * 9} from here?", "answer": f"{n}."} for n in range(16)]
 
@@ -60,7 +61,7 @@ def test_texts_are_written_and_read(folder, model, monkeypatch):
     typed = ["judged", folder / "model", folder / "pairs.jsonl", "--blocks", "4,8", "--tokens", 8, "--questions", 8]
     said = run(*typed, "--page", page, "--kept", folder / "kept.jsonl")
     assert "## Blocks of 8, 8 texts" in said
-    assert all(said.count(f"| `{planner}` |") == 2 for planner in judged.PLANNERS)
+    assert all(said.count(f"| {code(planner)} |") == 2 for planner in judged.PLANNERS)
     assert "# What tiny says of text that planners write" in page.read_text()
     found = json.loads((folder / "kept-4.jsonl").read_text().splitlines()[1])["found"]
     assert set(found["dus"]["calls"]) == set(found["confidence(like=dus)"]["calls"]) == {4}

@@ -23,7 +23,7 @@ from dus.lab.language.judged import values
 from dus.lab.language.planned import verdict
 from dus.lab.language.reach import interval, shown
 from dus.lab.theory.adaptive import Situation, rule_of
-from dus.writing.tables import markdown
+from dus.writing.tables import code, markdown
 
 PLANNERS = (
     "dus", "confidence(like=dus)", "entropy(like=dus)", "random(like=dus)", "eb(gamma=1)", "eb(gamma=4)", "cb(tau=0.9)",
@@ -116,7 +116,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
     for planner in PLANNERS:
         nats, calls = values(found, planner, "nats"), values(found, planner, "calls")
         more = shown([one - other for one, other in zip(nats, dus, strict=True)])
-        rows.append((f"`{planner}`", f"{fmean(calls):.2f}", shown(nats), more))
+        rows.append((code(planner), f"{fmean(calls):.2f}", shown(nats), more))
     return markdown(("planner", "calls", "nats a token", "more than `dus`"), rows)
 
 

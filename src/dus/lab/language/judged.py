@@ -20,7 +20,7 @@ from dus.decoding import generate
 from dus.denoisers import Denoiser
 from dus.lab.language.planned import verdict
 from dus.lab.language.reach import interval, shown
-from dus.writing.tables import markdown
+from dus.writing.tables import code, markdown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -91,7 +91,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
         nats = values(found, planner, "nats")
         entropies, calls = values(found, planner, "entropy"), values(found, planner, "calls")
         perplexity = math.exp(fmean(nats))
-        rows.append((f"`{planner}`", f"{fmean(calls):.2f}", f"{perplexity:.1f}", shown(nats), shown(entropies)))
+        rows.append((code(planner), f"{fmean(calls):.2f}", f"{perplexity:.1f}", shown(nats), shown(entropies)))
     return markdown(("planner", "calls", "perplexity", "nats a token", "entropy of the text"), rows)
 
 
