@@ -99,7 +99,7 @@ def test_planners_in_full(good):
     out = good("planners", "deferred")
     assert out.startswith("… | deferred(threshold=0.3)\n")
     assert "I_t' = { i in I_t : c_i >= threshold }" in out
-    assert "the least confidence, 0 to 1." in out
+    assert "The least confidence, 0 to 1." in out
     assert all(field in good("planners", "random") for field in ("steps", "per_step", "like", "seed"))
     (field,) = json.loads(good("planners", "eb", "--json"))["fields"]
     assert field == {"name": "gamma", "default": parse("eb").gamma, "meaning": field["meaning"]}

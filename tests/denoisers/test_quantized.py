@@ -113,7 +113,7 @@ def test_what_is_refused(folder, monkeypatch):
         with pytest.raises(DenoiserError, match=r"cannot be loaded: .*A GPU or XPU is needed for FP8 quantization"):
             load(folder, quantization_config=FineGrainedFP8Config())
     monkeypatch.setattr(quantized, "find_spec", lambda name: None)
-    with pytest.raises(DenoiserError, match=r"quantize='int8' needs torchao: pip install 'dus\[quantize\]'"):
+    with pytest.raises(DenoiserError, match=r"quantize='int8' needs torchao: pip install 'dus-lm\[quantize\]'"):
         load(folder, quantize="int8")
 
 

@@ -243,5 +243,5 @@ def test_the_last_step_takes_what_an_adaptive_planner_left(gemma):
 def test_without_diffusers_it_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     monkeypatch.delitem(sys.modules, "dus.integrations.diffusers")
-    with pytest.raises(ImportError, match=r"needs diffusers 0.42: pip install 'dus\[diffusers\]'"):
+    with pytest.raises(ImportError, match=r"needs diffusers 0.42: pip install 'dus-lm\[diffusers\]'"):
         importlib.import_module("dus.integrations.diffusers")

@@ -28,7 +28,8 @@ def machine(model: NativeLM) -> dict[str, Any]:
         "dtype": str(model.dtype).removeprefix("torch."),
         "parameters": sum(held.numel() for held in weights(model.model)),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("dus", "torch", "transformers")},
+        "dus": version("dus-lm"),
+        **{name: version(name) for name in ("torch", "transformers")},
     }
 
 

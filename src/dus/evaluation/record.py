@@ -77,7 +77,7 @@ def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            found[package] = version("dus-lm" if package == "dus" else package)
         except PackageNotFoundError:
             continue
     return found
