@@ -39,6 +39,11 @@ class _Token:
     shade: tuple[int, int, int]
 
 
+def _escaped(text: str) -> str:
+    """The text for XML, which holds no control characters: they are shown as U+FFFD."""
+    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
+
+
 def moving(prompt: str, generations: list[Generation]) -> str:
     """The answers as an animated SVG, which plays without a script and shows the finished answers where none may move.
 
@@ -61,12 +66,12 @@ def moving(prompt: str, generations: list[Generation]) -> str:
         panels.append(f'<g transform="translate({right if number % 2 else left} {top})">\n{body}</g>\n')
         bottom = max(bottom, top + height + 12)
     shown = "".join(
-        f'<text class="prompt" x="16" y="{31 + 20 * at}">{escape(line)}</text>\n' for at, line in enumerate(lines)
+        f'<text class="prompt" x="16" y="{31 + 20 * at}">{_escaped(line)}</text>\n' for at, line in enumerate(lines)
     )
     height = bottom + 28
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
-        f'role="img">\n<title>{escape(prompt)}</title>\n<style>\n{_STYLE}{_keyframes(calls)}</style>\n'
+        f'role="img">\n<title>{_escaped(prompt)}</title>\n<style>\n{_STYLE}{_keyframes(calls)}</style>\n'
         f'<rect width="{_WIDTH}" height="{height}" rx="12" fill="#f7f4ed"/>\n{shown}{"".join(panels)}'
         f"{_legend(height - 16)}</svg>\n"
     )
@@ -88,7 +93,7 @@ def _panel(generation: Generation) -> tuple[str, int]:
     y += 16 + (_TILE if x > _MARGIN else 0)
     said = [line for whole in (generation.text or [""])[0].splitlines() for line in wrap(whole, 48)]
     body += [
-        f'<text class="c{last}" x="{_MARGIN}" y="{y + 18 * (at + 1) - 4}">{escape(line)}</text>\n'
+        f'<text class="c{last}" x="{_MARGIN}" y="{y + 18 * (at + 1) - 4}">{_escaped(line)}</text>\n'
         for at, line in enumerate(said)
     ]
     height = y + 18 * len(said) + 8
@@ -98,7 +103,7 @@ def _panel(generation: Generation) -> tuple[str, int]:
         for at in range(last + 1)
     ]
     frame = f'<rect width="{_PANEL}" height="{height}" rx="10" fill="#fffdf8" stroke="#ddd6c6"/>\n'
-    name = f'<text class="name" x="{_MARGIN}" y="27">{escape(generation.trace.planner)}</text>\n'
+    name = f'<text class="name" x="{_MARGIN}" y="27">{_escaped(generation.trace.planner)}</text>\n'
     return frame + name + "".join(counts) + "".join(body), height
 
 
@@ -122,7 +127,7 @@ def _tile(token: _Token, x: int, y: int, width: int) -> str:
     return (
         f'<rect class="mask" {place}/><g class="c{token.call}"><rect {place} fill="rgb{token.shade}"/>'
         f'<text x="{x + width / 2:g}" y="{y + 15.5:g}" text-anchor="middle" style="fill: {ink(token.shade)}"{length}>'
-        f"{escape(text)}</text></g>\n"
+        f"{_escaped(text)}</text></g>\n"
     )
 
 
