@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from dus import __version__
 from dus.denoisers import NativeLM
 from dus.denoisers.packed import weights
 from dus.evaluation.record import processor
@@ -28,7 +29,7 @@ def machine(model: NativeLM) -> dict[str, Any]:
         "dtype": str(model.dtype).removeprefix("torch."),
         "parameters": sum(held.numel() for held in weights(model.model)),
         "python": platform.python_version(),
-        "dus": version("dus-lm"),
+        "dus": __version__,
         **{name: version(name) for name in ("torch", "transformers")},
     }
 

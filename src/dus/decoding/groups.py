@@ -181,7 +181,7 @@ class Group:
         choosing = [number for number, row in enumerate(self.rows) if row.choosing]
         if choosing:
             self._choose(choosing, choice, spread)
-        decision = self._decision(choice, spread, wanted)
+        decision = self._decision(choice, spread, wanted, cell)
         self._write(choice, decision, wanted, place, cell, taken)
         where = [
             (row.number, row.draw, row.start - row.origin, row.stop - row.origin - 1, row.taken) for row in self.rows
@@ -193,21 +193,17 @@ class Group:
 
     def _choose(self, choosing: list[int], choice: Choice, spread: Spread) -> None:
         """Give the rows that choose it the length of their block, by what is predicted of the next positions."""
-        lengths: list[Tensor] = []
-        rules = [self.rows[number].settings.auto for number in choosing]
-        names = {name for rule in rules if rule is not None for name in rule.reads}
-        read = {name: spread(getattr(choice, name)).cpu() for name in sorted(names)}
-        for number, rule in zip(choosing, rules, strict=True):
+        read: dict[str, Tensor] = {}
+        for number in choosing:
             row = self.rows[number]
-            here = slice(number, number + 1), slice(row.stop - row.start)
+            rule, here = row.settings.auto, (slice(number, number + 1), slice(row.stop - row.start))
             assert rule is not None
-            lengths += rule.lengths(self.due.wanted[here], **{name: read[name][here] for name in rule.reads})
-        for number, length in zip(choosing, lengths, strict=True):
-            row = self.rows[number]
+            read |= {name: spread(getattr(choice, name)).cpu() for name in rule.reads if name not in read}
+            (length,) = rule.lengths(self.due.wanted[here], **{name: read[name][here] for name in rule.reads})
             row.stop, row.choosing = min(row.start + int(length), row.stop), False
         self._put(torch.tensor(choosing), *self._begun([self.rows[number] for number in choosing]))
 
-    def _decision(self, choice: Choice, spread: Spread, wanted: Wanted) -> Decision:
+    def _decision(self, choice: Choice, spread: Spread, wanted: Wanted, cell: Tensor) -> Decision:
         """What the planner does with the choice; the state goes on to the step after."""
         if self.planner.scheduled:
             selected = self.due.wanted & self.due.masked
@@ -220,12 +216,12 @@ class Group:
             confidence=lambda: spread(choice.confidence),
             entropy=lambda: spread(choice.entropy),
             margin=lambda: spread(choice.margin),
-            token_confidence=lambda: spread(choice.probability_of(self._standing(wanted))),
+            token_confidence=lambda: spread(choice.probability_of(self._standing(cell))),
             **({} if past is None else {"divergence": lambda: spread(past.divergence(choice, *wanted.places))}),
         )
         decision = decide(self.planner, self.state, send(self.due.wanted, self.home), prediction)
         if decision.edited is not None:
-            other = spread(choice.token != self._standing(wanted))
+            other = spread(choice.token != self._standing(cell))
             decision = replace(decision, edited=decision.edited & other)
         self.flags = (decision.astray,) if decision.edited is None else (decision.astray, decision.edited)
         self.state = self.state.after(
@@ -239,9 +235,8 @@ class Group:
             past.remember(choice, *wanted.places, self.due.masked.shape)
         return decision
 
-    def _standing(self, wanted: Wanted) -> Tensor:
+    def _standing(self, cell: Tensor) -> Tensor:
         """Int64 `[T]`: the tokens on the canvas at what was wanted; the mask may have no logit."""
-        cell = send(torch.from_numpy(wanted.lines * self.canvas.width + wanted.columns), self.canvas.device)
         return self.canvas.tokens.view(-1)[cell].clamp(max=self.model.vocab_size - 1)
 
     def _write(

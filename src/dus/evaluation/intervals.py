@@ -62,7 +62,7 @@ def ratios(above: NDArray, below: NDArray, *, draws: int = DRAWS, seed: int = 0)
 def wilson(cases: float, total: float, z: float = 1.96) -> Interval:
     """The share `cases` / `total` with Wilson's score interval, which holds near 0 and 1 too; `z` = 1.96 gives 95%.
 
-    Both may be fractions: of an effective number of cases.
+    Both may be fractions, for an effective number of cases.
     """
     if total == 0:
         return Interval(math.nan, math.nan, math.nan)

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("dus", "torch", "transformers", "tokenizers", "numpy", "lm_eval", "ray")
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "lm_eval", "ray")
 _PIECES, _PIECE = 64, 1 << 16
 
 
@@ -38,9 +38,11 @@ def circumstances(**asked: Any) -> dict[str, Any]:
     """
     import torch
 
+    from dus import __version__
+
     return {
         **asked,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), "dus": __version__, **_versions()},
         "git": revision(Path(__file__)),
         "hardware": {
             "processor": processor(),
@@ -77,7 +79,7 @@ def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         try:
-            found[package] = version("dus-lm" if package == "dus" else package)
+            found[package] = version(package)
         except PackageNotFoundError:
             continue
     return found

@@ -33,8 +33,8 @@ def load_judge(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, str]:
     """A causal language model, its tokenizer and its name: `source` is a folder, a hub id or a GGUF file of a Llama.
 
-    Without one it is SmolLM2-135M-Instruct, where its package is installed. Weights are in `dtype`,
-    or float32.
+    Without one it is SmolLM2-135M-Instruct, where its package is installed. Weights are in `dtype`, or
+    in float32.
 
     Raises:
         JudgeError: Where nothing is given and the package or `gguf` is missing, or what is given cannot be loaded.

@@ -27,7 +27,7 @@ from torch.nn.functional import cross_entropy
 from dus.denoisers.arguments import fast_type
 from dus.lab.language.corpus import Corpus, draw_masks
 from dus.lab.language.export import load_state, save_state, save_weights
-from dus.lab.training.model import Size, build, masked_logits
+from dus.lab.training.model import Size, autocast, build, masked_logits
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
@@ -120,17 +120,12 @@ class Run:
         """Seconds of training, those before a resumption included."""
         return self.spent + time.monotonic() - self.begun
 
-    def autocast(self) -> torch.autocast:
-        """Products in the type that `fast_type` says."""
-        kind = fast_type(self.args.device)
-        return torch.autocast(self.args.device, kind, enabled=kind is not torch.float32)
-
     def update(self) -> Tensor:
         """One optimizer step; the loss, still on the device."""
         rate = factor(self.step, self.elapsed() / (60 * self.args.minutes)) * min(1.0, self.args.rows / FULL) ** 0.5
         tokens, maskable = self.corpus.batch(self.args.rows, self.generator)
         masked, weights = draw_masks(maskable, self.generator)
-        with self.autocast():
+        with autocast(self.args.device):
             loss = loss_of(self.network, tokens, masked, weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -165,7 +160,7 @@ class Run:
         for name, (tokens, maskable) in self.corpus.held_out(HELD_ROWS).items():
             generator = torch.Generator(self.args.device).manual_seed(0)
             masked, weights = draw_masks(maskable, generator)
-            with self.averaged(), self.autocast():
+            with self.averaged(), autocast(self.args.device):
                 found[name] = float(loss_of(self.network, tokens, masked, weights))
         return found
 

@@ -19,7 +19,7 @@ from dus.evaluation.intervals import TOKEN_BY_TOKEN, Accuracy
 from dus.evaluation.tasks import LEVELS, TASKS, Task, held_out
 from dus.lab.training import journal
 from dus.lab.training.data import Encoder, Row, drawn_equation, encode_problems, masks
-from dus.lab.training.model import as_checkpoint, masked_logits
+from dus.lab.training.model import as_checkpoint, autocast, masked_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,13 +101,10 @@ class Probe:
         """All measurements."""
         import torch
 
-        from dus.denoisers.arguments import fast_type
-
-        kind = fast_type(model.device.type)
         training = model.training
         model.eval()
         found: dict[str, float] = {}
-        with torch.no_grad(), torch.autocast(model.device.type, kind, enabled=kind is not torch.float32):
+        with torch.no_grad(), autocast(model.device.type):
             for name, rows in self.rows.items():
                 found[name] = self._bound(model, rows)
             found["equations"] = self._results(model, self.drills)

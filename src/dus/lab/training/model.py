@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -189,6 +190,16 @@ def _of_family(size: Size, tokenizer: PreTrainedTokenizerFast, seed: int) -> Pre
     if "num_experts" in _OF_FAMILY.get(size.family, {}):
         network.set_experts_implementation("eager")  # the one that takes bfloat16 activations beside float32 weights
     return network
+
+
+def autocast(device: str) -> torch.autocast:
+    """Products in bfloat16 on devices of a type that compute in it, in float32 on others (`fast_type`)."""
+    import torch
+
+    from dus.denoisers.arguments import fast_type
+
+    kind = fast_type(device)
+    return torch.autocast(device, kind, enabled=kind is not torch.float32)
 
 
 def masked_logits(model: PreTrainedModel, tokens: Tensor, masked: Tensor) -> Tensor:
