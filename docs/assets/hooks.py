@@ -31,27 +31,25 @@ def on_page_content(html: str, **_: Any) -> str:
     html = _PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
     html = _LAID_OUT.sub('<div class="language-text laid-out highlight">', html)
     html = _WORD.sub(r'<code class="word">\1</code>', html)
-    html = _CODE.sub(
-        lambda code: (
-            code[1]
-            + _OPTION.sub(r'<span class="option">\1</span>', code[2])
-            + code[3]
-        ),
-        html,
-    )
+    html = _CODE.sub(_options, html)
     return _CELL.sub(_cell, html)
+
+
+def _options(code: re.Match[str]) -> str:
+    return (
+        code[1]
+        + _OPTION.sub(r'<span class="option">\1</span>', code[2])
+        + code[3]
+    )
 
 
 def _cell(cell: re.Match[str]) -> str:
     length = len(_TAG.sub("", cell[1]))
-    kind = (
-        "long"
-        if length > 60
-        else "phrase"
-        if length > 10 and "<code" not in cell[1]
-        else ""
-    )
-    return f'<td class="{kind}">{cell[1]}</td>' if kind else cell[0]
+    if length > 60:
+        return f'<td class="long">{cell[1]}</td>'
+    if length > 10 and "<code" not in cell[1]:
+        return f'<td class="phrase">{cell[1]}</td>'
+    return cell[0]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
