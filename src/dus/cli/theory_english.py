@@ -157,7 +157,7 @@ def filled(
     encoded, prompts = encode_pairs(denoiser.tokenizer, pairs(data), WINDOW)
     whole, ends = torch.from_numpy(encoded.astype("int64")), torch.from_numpy(prompts).long() - 1
 
-    def part(length: int) -> str:
+    def part(length: int) -> tuple[str, str]:
         fits = (ends >= length + 2 * filled.MARGIN).nonzero()[:, 0]
         count = min(spans, len(fits)) // ROWS
         if not count:
@@ -171,14 +171,19 @@ def filled(
 
         asked = {"model": Path(model).name, "file": data.name, "length": length, "seed": seed, "rows": ROWS}
         found = list(each(count, measure, _of(kept, length), {**asked, "planners": filled.PLANNERS}))
-        return f"## Spans of {length}, {count * ROWS} of them\n\n{filled.table(found)}\n\n{filled.claim(found)}"
+        said = f"- *Spans of {length}.* {filled.claim(found)}"
+        return said, f"## Spans of {length}, {count * ROWS} of them\n\n{filled.table(found)}"
 
     lead = (
         "This page says what real text costs, in nats a token, where a denoiser fills in spans of held-out questions "
         "in the order of each planner."
     )
-    parts = [lead, *(part(length) for length in lengths)]
-    tell(context, "What real text costs in the order of each planner", "\n\n".join(parts))
+    claims, tables = zip(*map(part, lengths), strict=True)
+    tell(
+        context,
+        "What real text costs in the order of each planner",
+        "\n\n".join([lead, "\n".join(claims), *tables]),
+    )
 
 
 def judged(
@@ -213,7 +218,7 @@ def judged(
     if not count:
         raise InputError(f"{data} has fewer than {ROWS} questions")
 
-    def part(length: int) -> str:
+    def part(length: int) -> tuple[str, str]:
         def measure(number: int) -> dict[str, Any]:
             typer.echo(f"blocks of {length}: {(number + 1) * ROWS} of {count * ROWS}", err=True)
             how: dict[str, Any] = {
@@ -227,14 +232,19 @@ def judged(
         asked = {"model": Path(model).name, "judge": name, "file": data.name, "length": length, "tokens": tokens}
         asked |= {"temperature": temperature, "seed": seed, "rows": ROWS}
         found = list(each(count, measure, _of(kept, length), {**asked, "planners": judged.PLANNERS}))
-        return f"## Blocks of {length}, {count * ROWS} texts\n\n{judged.table(found)}\n\n{judged.claim(found)}"
+        said = "\n".join(f"- *Blocks of {length}.* {claim}" for claim in judged.claims(found))
+        return said, f"## Blocks of {length}, {count * ROWS} texts\n\n{judged.table(found)}"
 
     lead = (
         f"This page says how likely a causal language model of another kind, {name}, finds the answers that planners "
         f"write at temperature {temperature:g}, {tokens} tokens each, and what entropy the tokens of each answer have."
     )
-    parts = [lead, *(part(length) for length in lengths)]
-    tell(context, f"What {name} says of text that planners write", "\n\n".join(parts))
+    claims, tables = zip(*map(part, lengths), strict=True)
+    tell(
+        context,
+        f"What {name} says of text that planners write",
+        "\n\n".join([lead, "\n".join(claims), *tables]),
+    )
 
 
 def _of(kept: Path | None, length: int) -> Path | None:

@@ -71,7 +71,7 @@ def test_texts_are_written_and_read(folder, model, monkeypatch):
 def test_the_claim_compares_both_readings_of_self_confidence():
     several = {"dus": [5.0, 5.5, 6.0], "entropy(like=dus)": [6.0, 6.6, 7.1], "confidence(like=dus)": [4.1, 4.4, 5.0]}
     found = [{planner: {"nats": nats, "entropy": nats} for planner, nats in several.items()}]
-    by_entropy, by_confidence = judged.claim(found).splitlines()
+    by_entropy, by_confidence = judged.claims(found)
     assert "1.067" in by_entropy
     assert "holds here" in by_entropy
     assert "-1.000" in by_confidence

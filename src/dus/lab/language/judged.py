@@ -95,20 +95,20 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
     return markdown(("planner", "calls", "perplexity", "nats a token", "entropy of the text"), rows)
 
 
-def claim(found: Sequence[Mapping[str, Any]]) -> str:
+def claims(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Whether the judge finds DUS's text likelier than that of self-confidence at equal calls, by both readings of it.
 
     `confidence` reads the probability of the token that was drawn, and so draws unlikely tokens again: its text has
     less entropy. `entropy` reads no draw, and its text can be compared with that of DUS.
     """
-    return "\n".join(_compared(found, other) for other in ("entropy(like=dus)", "confidence(like=dus)"))
+    return [_compared(found, other) for other in ("entropy(like=dus)", "confidence(like=dus)")]
 
 
 def _compared(found: Sequence[Mapping[str, Any]], other: str) -> str:
     mean, half = _difference(found, other, "nats")
     less, error = _difference(found, other, "entropy")
     said = verdict(f"the judge finds {{}} nats a token more in the text of `{other}` than of `dus`", mean, half)
-    return f"- {said} The entropy of its text differs by {less:.3f} ± {error:.3f} nats."
+    return f"{said} The entropy of its text differs by {less:.3f} ± {error:.3f} nats."
 
 
 def _difference(found: Sequence[Mapping[str, Any]], other: str, name: str) -> tuple[float, float]:
