@@ -242,7 +242,7 @@ def judged(
     claims, tables = zip(*map(part, lengths), strict=True)
     tell(
         context,
-        f"What {name} says of text that planners write",
+        f"What {name} says of text that planners write at temperature {temperature:g}",
         "\n\n".join([lead, "\n".join(claims), *tables]),
     )
 
