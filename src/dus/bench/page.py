@@ -12,17 +12,28 @@ from dus.bench.requests import table as request_table
 from dus.bench.seconds import table as split_table
 from dus.writing.tables import listed, markdown
 
-NOTES = """*faster*: over the first line. *first block*: seconds until it is written. *over floor*: over the same
-denoiser calls with nothing around them. *over products*: those over their matrix products, with nothing between these
-(all but those within torch's own attention, which is one operation). Both are medians of the rounds. *denoiser*,
-*planner*, *rest*: shares of the time of one run that is watched; the scores that a planner reads are of the rest, and
-those of a trace are left out (`scores=False`). *memory*: at the peak of a run, on top of the weights. *agrees*: tokens
-equal to the first line's; behind prompts of random tokens every token is a near tie, so that this says little about
-quality."""
-FIRST_RUN = " *first run*: seconds of the very first one, with all that is done once."
-SPLIT_NOTES = """*textbook, token by token*: the published loop, one token a call. *schedule*: the same loop with the
-calls of the planner. *logits*: the loop here, which computes logits at wanted positions alone. *cache*: the same with
-the cache mode. Factors are over the line above. Last, other planners at as many calls in that cache mode."""
+NOTES = """What the columns say:
+
+- *faster*: how many times as fast as the first line.
+- *first block*: the seconds until the first block is written.
+- *over floor*: the time, divided by that of the same denoiser calls with nothing around them; the median of the rounds.
+- *over products*: the time of these calls, divided by that of their matrix products with nothing between them; the
+  median of the rounds. Products inside torch's own attention, which is a single operation, are not counted.
+- *denoiser*, *planner*, *rest*: shares of the time of one more run, which is watched. The scores that a planner reads
+  are part of *rest*. Those of a trace are left out (`scores=False`).
+- *memory*: the most that a run takes on top of the weights.
+- *agrees*: the share of tokens that are those of the first line. Behind prompts of random tokens every token is nearly
+  a tie, so this says little about quality."""
+FIRST_RUN = """
+- *first run*: the seconds of the very first run, with all that is done only once."""
+SPLIT_NOTES = """What the lines say:
+
+- *textbook, token by token*: the published loop, at one token a call.
+- *schedule*: the same loop with as many calls as the planner takes.
+- *logits*: the loop of this package, which computes logits only where they are wanted.
+- *cache*: the same with the cache mode.
+
+Factors are over the line above. The last lines are other planners with as many calls in that cache mode."""
 TIMED = {
     "runs": "a generation in each cache mode",
     "split": "a generation as what makes it fast is added one by one",

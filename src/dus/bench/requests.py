@@ -20,11 +20,16 @@ from dus.writing.tables import markdown
 LEAST = 16
 """Tokens of the shortest prompt and of the shortest answer."""
 _SHADES = ("#0072B2", "#56B4E9")
-NOTES = """*batches, each as asked*: so many requests in order at a time, the next ones when all are done; a row that is
-done leaves its batch. *batches, all as the longest*: the same with the answers of each batch as long as its longest, as
-one call of `dus.generate` gives them. *columns over needed*: canvas columns that were computed, over those of each
-request alone. *late*: denoiser calls that were made while a request waited although a place was free. In the picture a
-bar is a request, and its shade changes with every so many of them as there are places."""
+NOTES = """What the lines and columns say:
+
+- *batches, each as asked*: requests are taken in order, as many at a time as there are places, and the next ones begin
+  when all of these are done. A row that is done leaves its batch.
+- *batches, all as the longest*: the same, with all answers of a batch as long as its longest, as one call of
+  `dus.generate` gives them.
+- *columns over needed*: canvas columns that were computed, divided by those that each request needs alone.
+- *late*: denoiser calls that were made while a request waited although a place was free.
+
+In the picture each bar is a request. Its shade changes each time as many requests have begun as there are places."""
 
 
 @dataclass(frozen=True)

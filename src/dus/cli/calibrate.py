@@ -89,9 +89,10 @@ def _shares(context: typer.Context, out: Path) -> None:
     taken = shares(found.model, found.texts, longest, seed=context.params["seed"])
     write_shares(out, taken, {"command": typed(context), "model": found.name})
     whole = (
-        "This page gives the share of a token's entropy that another one tells of, by their distance: what drawing "
-        f"both at once loses, over the entropy of one. Means over {len(taken.pairs[0].joint)} texts; what stands "
-        f"before the block is known, all else is masked.\n\n- {taken.verdict}\n\n{taken.table}\n\n"
+        "This page says how much of a token's entropy it shares with another token, by the distance between them. The "
+        "share is what is lost when both are drawn at once, divided by the entropy of one. The figures are means over "
+        f"{len(taken.pairs[0].joint)} texts. Everything before the block is known, and everything in it is masked."
+        f"\n\n- {taken.verdict}\n\n{taken.table}\n\n"
         f"`deb(file='{out}')` runs with it."
     )
     tell(context, f"Shares for {found.name}", taken.words, whole)

@@ -33,7 +33,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for the results; a sweep that was stopped goes on there.")],
     *,
     preset: Annotated[
-        str, typer.Option(help="What holds where nothing else is said: default, field, order, report or report-quick.")
+        str, typer.Option(help="What holds where nothing else is said: default, field, leaders, order, report, …")
     ] = "default",
     task: Annotated[
         str, typer.Option(help="Tasks, separated by commas: arithmetic, code, …, or gsm8k and other benchmarks.")

@@ -33,9 +33,9 @@ def report(
 
     command = shlex.join(["dus", *sys.argv[1:]])
     if field:
-        if paper or reference or title:
-            raise InputError("--field compares planners over tasks, and has no --paper, --reference or --title")
-        typer.echo(str(write_field(folder, out or folder / "report.md", command=command)))
+        if paper or reference:
+            raise InputError("--field compares planners over tasks, and has no --paper or --reference")
+        typer.echo(str(write_field(folder, out or folder / "report.md", command=command, title=title)))
         return
     page = write(
         folder,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dus.evaluation.cells import Cell, SweepError, grid
 from dus.evaluation.intervals import TOKEN_BY_TOKEN
@@ -104,16 +104,19 @@ ORDER = Preset(
     once=(),
     levels=(2,),
 )
+LEADING = (  # the families that come first on the field's page
+    *("deb", "deb(f=2)", "deb(f=4)"),
+    *("cb(tau=0.7)", "cb(tau=0.8)", "cb(tau=0.9)"),
+    *("factor(f=0.5)", "factor(f=1)", "factor(f=2)"),
+    *("eb(gamma=0.1)", "eb(gamma=0.5)", "eb(gamma=2)"),
+    *("localleap(tau=0.8, relaxed=0.6)", "localleap", "localleap(tau=0.95, relaxed=0.85)"),
+)
 FIELD = Preset(  # every family at three settings, on either side of the one that its paper recommends
     planners=(
-        *("deb", "deb(f=2)", "deb(f=4)"),
-        *("cb(tau=0.7)", "cb(tau=0.8)", "cb(tau=0.9)"),
-        *("factor(f=0.5)", "factor(f=1)", "factor(f=2)"),
-        *("eb(gamma=0.1)", "eb(gamma=0.5)", "eb(gamma=2)"),
+        *LEADING,
         *("eb(gamma=0.1) | spaced(gap=8)", "eb(gamma=0.5) | spaced(gap=8)", "eb(gamma=2) | spaced(gap=8)"),
         *("dus", "dus(base=3)", "dus(base=4)"),
         *("confidence(like=dus)", "confidence(like=dus(base=3))", "confidence(like=dus(base=4))"),
-        *("localleap(tau=0.8, relaxed=0.6)", "localleap", "localleap(tau=0.95, relaxed=0.85)"),
         *("cb(tau=0.7) | prophet", "cb(tau=0.8) | prophet", "cb(tau=0.9) | prophet"),
         *("cb(tau=0.7) | edited", "cb(tau=0.8) | edited", "cb(tau=0.9) | edited"),
         *("wino(wide=0.5)", "wino", "wino(wide=0.7)"),
@@ -126,9 +129,11 @@ FIELD = Preset(  # every family at three settings, on either side of the one tha
     levels=(1, 2, 3),
     limit=500,
 )
+LEADERS = replace(FIELD, planners=(*LEADING, "dus", "confidence(like=dus)"), once=())
 PRESETS = {
     "default": Preset(),
     "field": FIELD,
+    "leaders": LEADERS,
     "order": ORDER,
     "report": REPORT,
     "report-quick": Preset(

@@ -62,13 +62,14 @@ def write(
     return out
 
 
-def write_field(folder: Path, out: Path, *, command: str = "") -> Path:
+def write_field(folder: Path, out: Path, *, command: str = "", title: str = "") -> Path:
     """Write the comparison of many planners over many tasks, with pictures and CSV files beside it as `write` does.
 
     Args:
         folder: The folder of a sweep without a cache or with one, whose finished cells are compared.
         out: The file of the page, `….md`.
         command: The command that the page names as the one that made it.
+        title: What the page is about; by default the field of planners.
 
     Returns:
         The page.
@@ -87,7 +88,7 @@ def write_field(folder: Path, out: Path, *, command: str = "") -> Path:
         field_figure.frontier(beside / slug, section, DEFAULT)
         pictures.append(f"{beside.name}/{slug}")
     _write_csv(beside / "results.csv", _results(found))
-    write_text(out, field_page(found, record, pictures, command))
+    write_text(out, field_page(found, record, pictures, command, title or "The field of planners"))
     return out
 
 

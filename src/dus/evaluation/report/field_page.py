@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,7 +35,9 @@ LEGEND = f"""\
   that are not finished are left out, too. The CSV files beside this page's pictures hold everything."""
 
 
-def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Sequence[str], command: str) -> str:
+def field_page(
+    sections: Sequence[Section], record: dict[str, Any], pictures: Sequence[str], command: str, title: str
+) -> str:
     """The comparison as Markdown.
 
     Args:
@@ -42,10 +45,11 @@ def field_page(sections: Sequence[Section], record: dict[str, Any], pictures: Se
         record: The record of the sweep.
         pictures: For each section the address of its picture, without suffix.
         command: The command that made the page.
+        title: What the page is about, before the name of the model.
     """
     suite, met = Suite(sections), list(matches(sections, DEFAULT))
     parts = [
-        f"# The field of planners on `{record['model']['name']}`",
+        f"# {title} on `{record['model']['name']}`",
         f"This page compares {len(suite.areas)} families of planners on {len(sections)} tasks: by right answers over "
         "denoiser calls, and our default with the best of the others. Made by\n\n"
         f"    {command}\n\nfrom a sweep whose commands stand at the end. {rules(sections)}",
@@ -174,9 +178,10 @@ def limits(suite: Suite, record: dict[str, Any]) -> str:
     hours = calls * ASKED * SECONDS / 3600
     problems = sorted({section.problems for section in suite.sections})
     lengths = ",".join(map(str, sorted({length for _, length in suite.settings})))
+    preset = next((found[1] for line in commands(record) if (found := re.search(r"--preset (\S+)", line))), "field")
     on_llada = (
-        "dus eval --preset field --model GSAI-ML/LLaDA-8B-Instruct --task gsm8k --data-dir data --chat "
-        f"--limit {ASKED} --block-length {lengths} --max-new-tokens {TOKENS} --out results/field-llada"
+        f"dus eval --preset {preset} --model GSAI-ML/LLaDA-8B-Instruct --task gsm8k --data-dir data --chat "
+        f"--limit {ASKED} --block-length {lengths} --max-new-tokens {TOKENS} --out results/{preset}-llada"
     )
     return f"""This page is about one model, `{record["model"]["name"]}`, which was trained on problems of the
 same generators. With {" or ".join(map(str, problems))} problems a cell on {tasks} tasks, differences below about
@@ -188,7 +193,7 @@ code. So ours is fitted to these tasks, and theirs are not. Nothing here says an
 These commands make the same comparison on LLaDA-8B and GSM8K, and go on where they were stopped:
 
     {on_llada}
-    dus report results/field-llada --field
+    dus report results/{preset}-llada --field
 
 At this model's tokens a call, the {settings} settings measured here would together take {calls:,.0f} calls for an
 answer of {TOKENS} tokens. For {ASKED} problems, one row at a time and at an assumed {SECONDS} seconds a call, that is

