@@ -7,6 +7,7 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 _CODE_WITH_BARS = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
 _WORD = re.compile(r"<code>([^<\s]{1,24})</code>")
@@ -18,6 +19,8 @@ _LAID_OUT = re.compile(
 _CELL = re.compile(r"<td>(.*?)</td>", re.DOTALL)
 _PICTURE = re.compile(r'(?<=<p>)<img [^>]*src="(?!data:)([^"]+)"[^>]*>')
 _TAG = re.compile(r"<[^>]+>")
+FEW = 3
+"""The most sections of a page that needs no table of contents."""
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -25,9 +28,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return _CODE_WITH_BARS.sub(lambda code: code[0].replace("\\|", "|"), markdown)
 
 
-def on_page_content(html: str, **_: Any) -> str:
+def on_page_content(html: str, page: Page, **_: Any) -> str:
     """Tell the style sheet what it cannot see: words of code and options, which are not broken, text whose lines are
-    laid out as they stand, unlike those of a long command, and cells of prose; a picture leads to itself, larger."""
+    laid out as they stand, unlike those of a long command, and cells of prose; a picture leads to itself, larger. A
+    page of results with few sections has its whole width for tables, and no table of contents."""
+    if page.url.startswith("results/") and len(page.toc.items[0].children) <= FEW:
+        page.meta["hide"] = ["toc"]
     html = _PICTURE.sub(r'<a class="picture" href="\1">\g<0></a>', html)
     html = _LAID_OUT.sub('<div class="language-text laid-out highlight">', html)
     html = _WORD.sub(r'<code class="word">\1</code>', html)

@@ -99,7 +99,7 @@ def written(
         f"{particles} particles is the denoiser: in blocks of {block_length} behind {contexts} contexts. "
         f"{planned.claim(found)}"
     )
-    body = f"{first}\n\n{planned.table(found, block_length)}\n"
+    body = f"{first}\n\n{planned.table(found, block_length)}\n\n{planned.LEGEND}\n"
     tell(context, f"Planners on a nearly perfect denoiser, blocks of {block_length}: {name}", body)
 
 

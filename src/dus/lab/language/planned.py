@@ -23,6 +23,12 @@ PLANNERS = (
 )  # fmt: skip
 CHOOSY = frozenset(("confidence(like=dus)", "cb(tau=0.7)"))  # read the draws: what is drawn unlikely is drawn again
 THIN = 4.0  # a distribution that fewer effective particles stand behind is no estimate
+LEGEND = f"""Each planner writes a block at temperature 1. *Under the model* is what its tokens cost under the causal
+model itself, and *under its draws* what they cost under the distributions that they were drawn from. The difference
+of the two is *lost*: on average it is the divergence of what is written from the language. There is none for planners
+that read the draws, since they draw unlikely tokens again. *Particles* is the mean effective number of continuations
+behind a distribution, and *below {THIN:.0f}* is the share of tokens whose distribution had fewer, and is a poor
+estimate. Costs are in nats a token, with 95% intervals over contexts."""
 
 
 def written(model: PreTrainedModel, context: Tensor, length: int, particles: int, seed: int) -> dict[str, Any]:

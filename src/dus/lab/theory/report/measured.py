@@ -72,7 +72,8 @@ def calibration(found: Calibration) -> str:
     head = ("schedule", "block length", "steps", f"calls for {found.tokens} tokens", "lost, nats a token", "taken")
     return f"""{markdown(head, rows)}
 
-Lost: above token by token, left to right, on {found.texts} texts that the levels were not made from.
+What is lost is above the cost of one token at a time, from left to right. It was measured on {found.texts} texts that
+the levels were not made from.
 
 ```
 {levels}
