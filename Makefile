@@ -28,10 +28,14 @@ ifndef QUICK
 	$(ON_FIELD) --task arithmetic,code --level 1,2,3
 	$(ON_FIELD) --task instructions --level 1
 	$(BIN)/dus report results/field --field --out docs/results/field.md
+	$(ON_LEADERS) --task arithmetic,code --level 1,2,3
+	$(ON_LEADERS) --task instructions --level 1
+	$(BIN)/dus report results/leaders --field --title 'The leading planners' --out docs/results/leaders.md
 endif
 
 EVAL := $(BIN)/dus eval
 ON_FIELD := $(EVAL) --preset field --cache block --engine ray --confirm-run-unsafe-code --out results/field
+ON_LEADERS := $(EVAL) --preset leaders --cache block --engine ray --confirm-run-unsafe-code --out results/leaders
 ON_TASKS := $(EVAL) --out results/tasks --limit 200 --engine ray --confirm-run-unsafe-code
 SOME := --block-length 8,16,32,64 --planner dus --planner 'confidence(like=dus)' \
 	--planner 'confidence(like=dus(groups=residues))' --planner 'eb(gamma=1)' --planner 'eb(gamma=1) | spaced(gap=8)' \
@@ -84,10 +88,13 @@ pages: report  # every page of docs/results on the bundled models, and the table
 	$(BIN)/dus theory gap --texts 200 --group 2,4 --page docs/results/gap.md
 	$(BIN)/dus theory long --known 8,32,96 --fill --turns 0,1,2 --limit 100 --level 2 --texts 32 \
 		--page docs/results/long-contexts.md
-	$(BIN)/dus theory blocks --limit 200 --page docs/results/block-lengths.md
+	$(BIN)/dus theory blocks --limit 200 --rule "adablock(ids='17', otherwise=16)" --page docs/results/block-lengths.md
 	$(BIN)/dus theory discount --samples 300 --page docs/results/discount.md
 	$(BIN)/dus calibrate --planner deb --block-length 32 --level 3 --texts 64 --out results/shares.json \
 		--page docs/results/shares.md
+	$(EVAL) --out results/shared --task arithmetic,code --level 2,3 --block-length 32 --cache block --planner deb \
+		--planner "deb(file='results/shares.json')" --planner 'deb(rho=0.85)' --limit 300 --confirm-run-unsafe-code
+	$(call TITLED,shared,Shares in place of one rate)
 	$(BIN)/dus analyze --task arithmetic --level 2 --errors --limit 100 --planner dus --planner 'confidence(like=dus)' \
 		--planner 'eb(gamma=1)' --planner 'confidence(per_step=1)' --out results/analysis
 

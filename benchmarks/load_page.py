@@ -54,7 +54,7 @@ cancelled after its first step. Each answer is compared with `dus.generate` of t
 ## Beside a batch
 
 The same {beside["count"]:,} prompts, 64 tokens each, under DUS, 32 rows together; medians of three rounds in turns. \
-*HTTP*: what the event loop's thread takes of the server's processor time.
+*HTTP* is the share of the server's processor time that the event loop's thread takes.
 
 {
         markdown(

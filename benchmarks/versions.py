@@ -99,7 +99,7 @@ def main() -> None:
     from dus.writing.tables import markdown
 
     before, now = Version(args.before, args.scale), Version(HERE, args.scale)
-    asked = ["git", "-C", str(args.before), "log", "-1", "--format=%h, %s"]
+    asked = ["git", "-C", str(args.before), "log", "-1", "--format=%h"]
     commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     sizes = [(mode, int(rows)) for rows in args.rows.split(",") for mode in args.mode.split(",")]
     lines = [compare(before, now, mode, rows, args.rounds) for mode, rows in sizes]
@@ -116,12 +116,12 @@ This page times a generation in this version and in an earlier one, in turns. Th
     {made}
 
 {millions:.1f} million parameters in bfloat16 on {now.machine["device"]}, threads: {now.machine["threads"]}.
-*Before* is {commit!r}. Planner `dus`, prompts of 256 random tokens, 256 tokens
+*Before* is revision `{commit}`. Planner `dus`, prompts of 256 random tokens, 256 tokens
 generated for each, blocks of 32; medians of {args.rounds} rounds in which both took turns.
 
 {markdown(head, lines)}
 
-*middle half*: the quartiles of the ratios of the single rounds.
+*Middle half* is the range between the quartiles of the ratios of single rounds.
 """
     if args.page:
         write(args.page, page)

@@ -70,7 +70,7 @@ def test_a_benchmark_from_a_folder(good, tmp_path, data):
         (["--block-length", "8,many"], "--block-length takes whole numbers"),
         (["--level", "7"], "no level 7"),
         (["--limit", "2001"], "2000 held-out problems a level, not 2001"),
-        (["--preset", "large"], "the presets are default, field, order, report, report-quick"),
+        (["--preset", "large"], "the presets are default, field, leaders, order, report, report-quick"),
         (["--cache", "warm"], "warm"),
         (["--engine", "slurm"], "--engine is local, or ray"),
         (["--workers", "2"], "--engine is local, or ray"),

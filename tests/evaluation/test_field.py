@@ -106,6 +106,7 @@ def test_a_suite_takes_means_over_tasks_of_what_was_measured_on_all_of_them():
     theirs = (aup([(1, 75), (4, 0)], 100) + aup([(1, 75), (4, 0)], 75)) / 2
     assert suite.area("deb").value == pytest.approx(ours)
     assert suite.area("cb").value == pytest.approx(theirs)
+    assert [suite.area("deb", task=task).value for task in (0, 1)] == pytest.approx([aup([(2, 100)], 100), 2 * 75])
     ratio = suite.area("deb", "cb")
     assert ratio.value == pytest.approx(ours / theirs)
     assert ratio.low <= ratio.value <= ratio.high
@@ -122,15 +123,18 @@ def test_the_sentences_say_who_is_ahead():
 def test_the_page_has_every_part_and_a_sweep_without_a_shared_setting_is_refused(tmp_path):
     folder = tmp_path / "sweep"
     swept(folder, DEFAULT, "cb(tau=0.9)", "eb(gamma=1)", questions=asked(9))
-    page = write_field(folder, tmp_path / "page.md", command="dus report here --field")
+    page = write_field(folder, tmp_path / "page.md", command="dus report here --field", title="A few of them")
     text = page.read_text()
+    assert text.startswith("# A few of them on `")
     assert "Made by\n\n    dus report here --field\n" in text
     assert "The sweep was run by\n\n    dus eval\n" in text
     for title in ("In short", "Which planner when", "What it cannot say", "Letters, end tokens respected"):
         assert f"\n## {title}\n" in text
     with (tmp_path / "page" / "results.csv").open(newline="") as file:
         assert {line["planner"] for line in csv.DictReader(file)} == {DEFAULT, "cb(tau=0.9)", "eb(gamma=1)"}
-    again = write_field(folder, tmp_path / "again" / "page.md", command="dus report here --field")
+    again = write_field(
+        folder, tmp_path / "again" / "page.md", command="dus report here --field", title="A few of them"
+    )
     assert again.read_text() == text
     for path in page.with_suffix("").iterdir():
         assert path.read_bytes() == (again.with_suffix("") / path.name).read_bytes()

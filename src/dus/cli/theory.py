@@ -139,6 +139,10 @@ def blocks(
     bits: Annotated[
         str, typer.Option(help="Bounds, in bits, of lengths that are chosen, separated by commas.")
     ] = "0,1,2,4,8,16,32,64",
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="Another rule, as adablock(ids='17'); may be repeated.", show_default=False),
+    ] = None,
     planner: Annotated[str, typer.Option(help="Text of a planner.")] = "dus",
     task: Annotated[str, typer.Option(help="The task whose held-out problems are answered.")] = "arithmetic",
     limit: Annotated[int, typer.Option(min=1, max=2000, help="How many problems are answered.")] = 500,
@@ -160,7 +164,7 @@ def blocks(
     fixed, bounds = numbers("--block-length", block_length, 1), numbers("--bits", bits, 0)
     chosen = [f"auto(bits={bound}, shortest={min(fixed)}, longest={max(fixed)})" for bound in bounds]
     asked = get(task)
-    tries = tried(load_asked(context), asked, level, [*fixed, *chosen], planner=planner, limit=limit)
+    tries = tried(load_asked(context), asked, level, [*fixed, *chosen, *(rule or ())], planner=planner, limit=limit)
     body = section(list(tries))
     title = f"Block lengths: `{model or 'bundled'}` on {task}, level {level}"
     tell(context, title, body, filled(TEMPLATES / "lengths.md", body=body, planner=planner, limit=limit))

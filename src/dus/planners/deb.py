@@ -30,20 +30,22 @@ class DiscountedEntropyBounded(Planner):
         A = {};  for i by rising entropy:  A <- A ∪ {i}  if A is empty or  Σ_{j in A} H_j rho^(d_j - 1) <= gamma
         d_j = the least distance from j to a position of A ∪ {i} that was taken after j
 
-    By the chain rule the total correlation of A is at most the sum, over its positions but the most uncertain one, of
-    what each shares with those more uncertain than itself. That is at most its entropy, which is EB's bound (arXiv
-    2505.24857) and rho = 1; and where dependence falls by rho with each position, as it does on fast-mixing sources
-    (arXiv 2506.19037), it is taken as the entropy times rho to the distance to the nearest of them. What is rejected
-    may be followed by a farther position that fits. With a file the factor at distance d is the file's share of d, and
-    j counts by its largest over what was taken after it, since a share need not fall with distance.
+    By the chain rule the total correlation of A is the sum, over its positions but the most uncertain one, of the
+    information that each shares with those more uncertain than itself. That is at most the position's entropy, which
+    gives EB's bound (arXiv 2505.24857) and is rho = 1. Where dependence falls by a factor rho with each position, as it
+    does on fast-mixing sources (arXiv 2506.19037), it is taken as the entropy times rho^(d - 1), at distance d from the
+    nearest of them. A position that does not fit is passed over, and a farther one may still be taken. With a file, the
+    factor at each distance is the file's share. Then j counts by the largest factor over all that was taken after it,
+    since a share need not fall with distance.
 
-    It is looked only at positions that the factor rule (arXiv 2505.22618) lets through, in places n by falling
-    confidence, while there are any:
+    Only positions that the factor rule (arXiv 2505.22618) lets through are considered, unless it lets none through. By
+    falling confidence c_(1), c_(2), … it lets the first n through, for the largest n with
 
         (n + 1) (1 - c_(n)) < f
 
-    Greedy answers lose by uncertain tokens that the next step would have settled. With f = 1 what the factor rule takes
-    is what the greedy sequential choice would have, whatever the joint distribution.
+    Uncertain tokens are a risk to greedy answers, because the next step would often have settled them. With f = 1 the
+    factor rule takes only tokens that greedy sequential decoding would have chosen, too, whatever the joint
+    distribution.
 
     Attributes:
         gamma: The bound in bits; 0 takes what is certain and one position more.

@@ -99,12 +99,13 @@ def test_order(tmp_path):
 def test_chosen_block_lengths_stand_beside_fixed_ones(tmp_path):
     page = tmp_path / "blocks.md"
     small = ["--level", 1, "--limit", 4, "--block-length", "4,16", "--bits", "0,3,99", "--page", page]
-    out = run("theory", "blocks", *small)
+    out = run("theory", "blocks", *small, "--rule", "adablock(ids='17')")
     rows = [line for line in out.splitlines() if line.startswith("| `")]
-    assert len(rows) == 5
+    assert len(rows) == 6
     calls = [float(line.split("|")[2]) for line in rows]
     assert calls == sorted(calls)
     assert out.count("Blocks of ") == 2
+    assert out.count("- `adablock(ids='17')`: ") == 1
     check_page(page, picture=False)
 
 

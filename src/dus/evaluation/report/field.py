@@ -148,7 +148,12 @@ class Suite:
 
     @cached_property
     def areas(self) -> dict[str, NDArray[np.float64]]:
-        """For each family its AUP, the mean over tasks: float `[1 + draws]`, first that of the problems as they are.
+        """For each family its AUP, the mean over tasks: float `[1 + draws]`, first that of the problems as they are."""
+        return {name: several.mean(axis=0) for name, several in self.areas_by_task.items()}
+
+    @cached_property
+    def areas_by_task(self) -> dict[str, NDArray[np.float64]]:
+        """For each family its AUP on each task: float `[T, 1 + draws]`, first that of the problems as they are.
 
         The points of a family on a task are those of its settings and block lengths that no other of its own beats.
         """
@@ -162,12 +167,13 @@ class Suite:
                 ]
                 for speeds, accuracies in zip(self.speed, self.accuracy, strict=True)
             ]
-            found[name] = np.mean(areas, axis=0)
+            found[name] = np.array(areas)
         return found
 
-    def area(self, name: str, over: str | None = None) -> Interval:
-        """A family's AUP, or how many times another one's it is, with its interval."""
-        return _interval(self.areas[name] / (1 if over is None else self.areas[over]))
+    def area(self, name: str, over: str | None = None, task: int | None = None) -> Interval:
+        """A family's AUP, or how many times another one's it is, with its interval; over all tasks, or on one."""
+        areas = self.areas if task is None else {each: several[task] for each, several in self.areas_by_task.items()}
+        return _interval(areas[name] / (1 if over is None else areas[over]))
 
 
 def _drawn(results: Sequence[Result], draws: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:

@@ -65,6 +65,7 @@ def field_page(
         one_for_all(suite),
         "## Accuracy under parallelism",
         areas(suite),
+        *areas_by_task(suite),
         "## Our default against the best peer at equal calls",
         contests(met),
     ]
@@ -147,6 +148,25 @@ def areas(suite: Suite) -> str:
         for name in sorted(suite.areas, key=lambda name: -suite.areas[name][0])
     ]
     return markdown(["family", "AUP, mean over tasks", f"times that of {code(best)}"], rows)
+
+
+def areas_by_task(suite: Suite) -> Iterator[str]:
+    """AUP on each task, of our family and of the best other one."""
+    ours, rows = family(DEFAULT), []
+    if ours not in suite.areas:
+        return
+    for number, section in enumerate(suite.sections):
+        others = (name for name in suite.areas if name != ours)
+        best = max(others, key=lambda name: suite.areas_by_task[name][number, 0], default=None)
+        if best is not None:
+            areas = [suite.area(name, task=number).text(0) for name in (ours, best)]
+            factor = suite.area(ours, best, number).text(2) if suite.areas_by_task[best][number].min() > 0 else ""
+            rows.append([section.title, areas[0], code(best), areas[1], factor])
+    yield (
+        "On each task by itself, beside the best other family there. Where a family solves everything in a single call "
+        "for each block, no planner can have more."
+    )
+    yield markdown(["task", code(ours), "best other", "its AUP", f"times that, {code(ours)}"], rows)
 
 
 def contests(met: Sequence[Match]) -> str:

@@ -38,27 +38,26 @@ def orders(found: Sequence[Ordered]) -> str:
 
 
 def lengths(found: Sequence[Tried]) -> str:
-    """The table by number of calls, and fixed lengths against chosen ones at the same number, as Markdown."""
+    """The table by number of calls, and all else against lengths chosen by entropy at the same number, as Markdown."""
     rows = [
         (f"`{each.block_length}`", f"{each.calls:.1f}", f"{each.mean_block:.1f}", right(each.accuracy))
         for each in sorted(found, key=lambda each: each.calls)
     ]
-    chosen = [each for each in found if isinstance(each.block_length, str)]
-    words = [_against(each, at_calls(chosen, each.calls)) for each in found if isinstance(each.block_length, int)]
+    auto = [each for each in found if str(each.block_length).startswith("auto")]
+    words = [_against(each, at_calls(auto, each.calls)) for each in found if each not in auto]
     table = markdown(("block length", "calls a problem", "mean block", "right"), rows)
     return "\n".join([table, "", *(f"- {sentence}" for sentence in words), ""])
 
 
-def _against(fixed: Tried, share: float | None) -> str:
-    """A fixed length beside chosen ones at the same number of calls."""
+def _against(one: Tried, share: float | None) -> str:
+    """A fixed length, or one by another rule, beside those chosen by entropy at the same number of calls."""
+    name = f"Blocks of {one.block_length}" if isinstance(one.block_length, int) else f"`{one.block_length}`"
+    reached = f"{name}: {one.accuracy.share:.1%} at {one.calls:.1f} calls"
     if share is None:
-        return f"Blocks of {fixed.block_length} take {fixed.calls:.1f} calls; none of the bounds comes near that."
-    low, high = fixed.accuracy.interval()
+        return f"{reached}; none of the bounds comes near that."
+    low, high = one.accuracy.interval()
     where = "above" if share > high else "below" if share < low else "within"
-    return (
-        f"Blocks of {fixed.block_length}: {fixed.accuracy.share:.1%} at {fixed.calls:.1f} calls; chosen lengths reach "
-        f"{share:.1%} there, between the two nearest bounds, {where} the interval of the fixed ones."
-    )
+    return f"{reached}. Lengths by entropy reach {share:.1%} there, {where} its interval, between two bounds."
 
 
 def calibration(found: Calibration) -> str:
