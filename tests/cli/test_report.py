@@ -1,6 +1,12 @@
 """dus report: a page beside its pictures and tables."""
 
+import shlex
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dus.cli.output import quoted
 
 
 @pytest.fixture
@@ -33,3 +39,16 @@ def test_what_is_no_sweep_is_refused(dus, tmp_path):
     code, out, err = dus("report", tmp_path)
     assert (code, out) == (2, "")
     assert "holds no sweep" in err
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12))
+@example("levels(file='levels.json')")
+@example('it\'s $HOME, `date` \\ "!"')
+def test_a_command_on_a_page_is_read_by_a_shell_as_it_was_typed(word):
+    shown = quoted(word)
+    assert shlex.split(shown) == [word]
+    assert "'\"'\"'" not in shown or set('"$`\\!') & set(word)
+
+
+def test_a_planner_with_a_file_stands_on_a_page_as_one_would_type_it():
+    assert quoted("levels(file='levels.json')") == "\"levels(file='levels.json')\""

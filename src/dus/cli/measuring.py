@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from dus.cli import InputError, options
-from dus.cli.output import check_writable, replacing
+from dus.cli.output import check_writable, quoted, replacing
 from dus.writing.tables import headed
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def typed(context: typer.Context) -> str:
             name, value = max(parameter.opts, key=len), context.params[parameter.name or ""]
             named = [] if parameter.param_type_name == "argument" else [name]
             for each in value if isinstance(value, list) else [value]:
-                parts += named if each is True else [*named, shlex.quote(str(each))]
+                parts += named if each is True else [*named, quoted(str(each))]
     return " ".join(parts)
 
 

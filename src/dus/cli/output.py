@@ -27,7 +27,14 @@ def as_json(record: Any) -> str:
 
 def command_line() -> str:
     """The command of this process as it was typed, for pages and records that name what made them."""
-    return shlex.join(["dus", *sys.argv[1:]])
+    return " ".join(map(quoted, ["dus", *sys.argv[1:]]))
+
+
+def quoted(word: str) -> str:
+    """A word as a shell takes it, in double quotes where it holds single ones and nothing that a shell would expand."""
+    if "'" in word and not set('"$`\\!') & set(word):
+        return f'"{word}"'
+    return shlex.quote(word)
 
 
 def records(prompts: list[Prompt], generation: Generation, samples: int) -> Iterator[dict[str, Any]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dus.cli.output import command_line
 
 
 def report(
@@ -31,7 +31,7 @@ def report(
     from dus.cli import InputError
     from dus.evaluation.report import write, write_field
 
-    command = shlex.join(["dus", *sys.argv[1:]])
+    command = command_line()
     if field:
         if paper or reference:
             raise InputError("--field compares planners over tasks, and has no --paper or --reference")
