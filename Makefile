@@ -92,8 +92,8 @@ pages: report  # every page of docs/results on the bundled models, and the table
 	$(BIN)/dus theory discount --samples 300 --page docs/results/discount.md
 	$(BIN)/dus calibrate --planner deb --block-length 32 --level 3 --texts 64 --out results/shares.json \
 		--page docs/results/shares.md
-	$(EVAL) --out results/shared --task arithmetic,code --level 2,3 --block-length 32 --cache block --planner deb \
-		--planner "deb(file='results/shares.json')" --planner 'deb(rho=0.85)' --limit 300 --confirm-run-unsafe-code
+	$(EVAL) --out results/shared --task arithmetic --level 2,3 --block-length 32 --cache block --planner deb \
+		--planner "deb(file='results/shares.json')" --planner 'deb(rho=0.85)' --limit 300
 	$(call TITLED,shared,Shares in place of one rate)
 	$(BIN)/dus analyze --task arithmetic --level 2 --errors --limit 100 --planner dus --planner 'confidence(like=dus)' \
 		--planner 'eb(gamma=1)' --planner 'confidence(per_step=1)' --out results/analysis

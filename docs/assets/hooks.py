@@ -10,6 +10,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 _CODE_WITH_BARS = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
+_NOTEBOOK = re.compile(r"(notebooks/[\w-]+)\.ipynb\)")
 _WORD = re.compile(r"<code>([^<\s]{1,24})</code>")
 _CODE = re.compile(r"(<code[^>]*>)(.*?)(</code>)", re.DOTALL)
 _OPTION = re.compile(r"(?<![^\s>])(--?[a-z][\w-]*)(?![^\s<,;.)])")
@@ -24,7 +25,9 @@ FEW = 3
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Take the escape from bars in the code of a table, which GitHub needs and which would be shown here."""
+    """Take the escape from bars in the code of a table, which GitHub needs and which would be shown here, and lead a
+    link to a notebook to its page."""
+    markdown = _NOTEBOOK.sub(r"\1.md)", markdown)
     return _CODE_WITH_BARS.sub(lambda code: code[0].replace("\\|", "|"), markdown)
 
 

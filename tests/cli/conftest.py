@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from dus.cli import main
 from dus.denoisers import LladaConfig, LladaForMaskedLM
+from dus.denoisers.sdar import SdarConfig, SdarForMaskedLM
 
 END, MASK = "<|end|>", "<|mask|>"
 TEMPLATE = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }} {% endfor %}"
@@ -52,6 +53,31 @@ def checkpoint(tmp_path_factory):
 def chat_checkpoint(tmp_path_factory):
     """The same model with a chat template."""
     return save(tmp_path_factory.mktemp("chat") / "model", TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def block_causal_checkpoint(tmp_path_factory):
+    """The folder of an SDAR whose blocks have four tokens."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("sdar") / "model"
+    config = SdarConfig(
+        vocab_size=258,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=256,
+        initializer_range=0.5,
+        mask_token_id=1,
+        eos_token_id=0,
+        pad_token_id=0,
+        block_length=4,
+    )
+    SdarForMaskedLM(config).save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return str(folder)
 
 
 @pytest.fixture

@@ -34,6 +34,22 @@ def test_answer_goes_to_stdout_and_figures_to_stderr(dus, checkpoint):
     assert f"NFE {expected.nfe[0]} " in err
 
 
+def test_a_block_causal_model_is_decoded_in_its_own_blocks_by_every_command(
+    dus, good, block_causal_checkpoint, prompts, tmp_path
+):
+    model = ["--model", block_causal_checkpoint]
+    made = json.loads(good("generate", "hello", "--max-new-tokens", 12, "--json", *model))
+    compared = json.loads(good("compare", "hello", "--max-new-tokens", 12, "--json", "--planner", "dus", *model))
+    assert made["block_length"] == compared["block_length"] == 4
+    assert json.loads(good("infill", "he[MASK]o [MASK]", "--json", *model))["block_length"] == 4
+    good("batch", prompts, "--out", tmp_path / "answers", "--max-new-tokens", 12, *model)
+    for command in (["generate", "hello"], ["eval", "--no-chat", "--limit", 1, "--out", tmp_path / "sweep"]):
+        command += ["--max-new-tokens", 12]
+        code, _, err = dus(*command, "--block-length", 8, *model)
+        assert code == 2
+        assert "this model's blocks have 4 tokens: say 4, or leave it out" in err
+
+
 def test_json_is_one_document(dus, checkpoint):
     code, out, err = dus("generate", "hello", "--model", checkpoint, *SHORT, "--json", *DRAWN, "--eos", "ignore")
     record = json.loads(out)

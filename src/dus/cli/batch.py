@@ -11,7 +11,7 @@ import typer
 from dus.cli import options
 
 
-@options.takes(options.DECODING, options.CLUSTER, options.MODEL, options.FORM, cache="auto")
+@options.takes(options.DECODING, options.CLUSTER, options.MODEL, options.FORM)
 def batch(
     context: typer.Context,
     prompts: Annotated[

@@ -53,7 +53,6 @@ def compare(
     ] = None,
     *,
     max_new_tokens: int,
-    block_length: Any,
     temperature: float,
     seed: int | None,
     chat: bool | None,
@@ -88,7 +87,11 @@ def compare(
         write(svg, moving(str(prompts[0].content), shown))
     if json:
         results = [_record(outcome, outcomes[0]) for outcome in outcomes]
-        settings = {"block_length": block_length, "seed": decoding["seed"], "repeat": repeat}
+        settings = {
+            "block_length": outcomes[0].generation.trace.block_length,
+            "seed": decoding["seed"],
+            "repeat": repeat,
+        }
         typer.echo(as_json({"prompt": prompts[0].content, **settings, "results": results}))
     else:
         _show(denoiser, outcomes)

@@ -85,8 +85,9 @@ DECODING: Group = {
     "max_new_tokens": option(int, 256, "How many masks are put behind the prompt."),
     "block_length": option(
         Any,
-        32,
+        None,
         "How many neighbouring positions are decoded together; auto, or auto(bits=8), chooses for each block.",
+        show_default="the model's own, or 32",
         parser=lambda given: int(given) if str(given).isdigit() else given,  # the default comes through it too
         metavar="N|auto",
     ),
@@ -96,7 +97,7 @@ DECODING: Group = {
     "seed": option(int | None, None, "Seed of the draws of tokens.", show_default="drawn"),
     "cfg_scale": option(float, 0.0, "Scale of classifier-free guidance; above 0 a step makes two denoiser calls."),
     "cache": option(
-        str, "none", "How much is computed again at each step: none (everything is), prefix, dual, block, …"
+        str, "auto", "How much is computed again at each step: none (all of it), prefix, dual, …; auto is exact."
     ),
     "stop": option(
         list[str] | None,

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     options.pick(options.CLUSTER, "engine"),
     options.MODEL,
     options.FORM,
-    cache="auto",
 )
 def serve(
     context: typer.Context,

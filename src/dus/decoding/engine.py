@@ -178,7 +178,8 @@ class Engine:
         grid = model.block_length
         if grid is not None and settings.block_length not in (None, grid):
             raise GenerationError(
-                f"block_length is {settings.block_length!r}, but this model's blocks have {grid} tokens: leave it out"
+                f"block_length is {settings.block_length!r}, but this model's blocks have {grid} tokens: say "
+                f"{grid}, or leave it out"
             )
         for name in ("suppress_tokens", "defer_tokens"):
             for token in getattr(settings, name) or []:

@@ -25,7 +25,7 @@ RHO = 0.7
 @register("deb")
 @dataclass(frozen=True)
 class DiscountedEntropyBounded(Planner):
-    """DEB: positions of rising entropy, while the sum of their entropies, discounted by distance, stays in a bound.
+    """DEB, the discounted entropy bound: by rising entropy, while its sum, discounted by distance, is bounded.
 
         A = {};  for i by rising entropy:  A <- A ∪ {i}  if A is empty or  Σ_{j in A} H_j rho^(d_j - 1) <= gamma
         d_j = the least distance from j to a position of A ∪ {i} that was taken after j

@@ -36,7 +36,7 @@ def test_pages_count_the_texts_that_were_measured(texts):
     found = list(contexts(MODEL, texts, [2, 4], block_length=8, spacings=(1, 4)))
     assert "of 8 tokens, from 7 texts, are" in re.sub(r"\s+", " ", long.page("", "", "picture", found, 8))
     found = list(contexts(MODEL, texts, [2, 4], block_length=4, spacings=(1, 4)))
-    assert "of 4 tokens of 12 texts (pairs: of 7 texts) are" in re.sub(
+    assert "of 4 tokens, from 12 texts (pairs: of 7 texts), are" in re.sub(
         r"\s+", " ", long.page("", "", "picture", found, 4)
     )
     judged = calibrate(MODEL, texts, [8], 8, calls=2)

@@ -217,7 +217,7 @@ These commands make the same comparison on LLaDA-8B and GSM8K, and go on where t
 
 At this model's tokens a call, the {settings} settings measured here would together take {calls:,.0f} calls for an
 answer of {TOKENS} tokens. For {ASKED} problems, one row at a time and at an assumed {SECONDS} seconds a call, that is
-{hours:.0f} hours.
+{hours:.1f} hours.
 `dus bench --shape llada-8b` measures the seconds of a call on a machine."""
 
 
