@@ -41,7 +41,7 @@ which starts `dus serve` on this machine's loopback address:
     dus serve --port 0 --dtype float32 --rows 32 --cache block
 
 {made_on["parameters"] / 1e6:.1f} million parameters in float32 on {made_on["device"]}, one thread, torch \
-{made_on["torch"]}; the clients are a process on the same machine, which other work shared.
+{made_on["torch"]}; the clients are a process on the same machine.
 
 ## Everything mixed
 

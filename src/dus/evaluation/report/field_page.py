@@ -97,7 +97,7 @@ def in_words(suite: Suite, met: Sequence[Match]) -> Iterator[str]:
     yield (
         f"On each task and at each block length, `{DEFAULT}` is compared with the best peer at equal calls. It is "
         f"ahead beyond noise in {len(ahead)} of {len(met)} comparisons and behind in {len(behind)}. In {level}, no "
-        "difference shows with so few problems."
+        "difference shows."
     )
     for one in (each for each in suite.overall if each.planner == DEFAULT):
         above = [other for other in suite.overall if other.planner != DEFAULT and other.beats(one)]
