@@ -24,21 +24,23 @@ def byte_tokenizer(chat_template=None):
     )
 
 
-def save(folder, chat_template=None):
+SIZES = {
+    "vocab_size": 258,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.5,
+    "mask_token_id": 1,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+}
+
+
+def save(folder, chat_template=None, config=LladaConfig, model=LladaForMaskedLM, **more):
     torch.manual_seed(0)
-    config = LladaConfig(
-        vocab_size=258,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=256,
-        initializer_range=0.5,
-        mask_token_id=1,
-        eos_token_id=0,
-        pad_token_id=0,
-    )
-    LladaForMaskedLM(config).save_pretrained(folder)
+    model(config(**SIZES, **more)).save_pretrained(folder)
     byte_tokenizer(chat_template).save_pretrained(folder)
     return str(folder)
 
@@ -58,26 +60,9 @@ def chat_checkpoint(tmp_path_factory):
 @pytest.fixture(scope="session")
 def block_causal_checkpoint(tmp_path_factory):
     """The folder of an SDAR whose blocks have four tokens."""
-    torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("sdar") / "model"
-    config = SdarConfig(
-        vocab_size=258,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=256,
-        initializer_range=0.5,
-        mask_token_id=1,
-        eos_token_id=0,
-        pad_token_id=0,
-        block_length=4,
-    )
-    SdarForMaskedLM(config).save_pretrained(folder)
-    byte_tokenizer().save_pretrained(folder)
-    return str(folder)
+    more = {"num_key_value_heads": 2, "head_dim": 16, "block_length": 4}
+    return save(folder, config=SdarConfig, model=SdarForMaskedLM, **more)
 
 
 @pytest.fixture

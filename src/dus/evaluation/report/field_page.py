@@ -157,14 +157,13 @@ def areas_by_task(suite: Suite) -> Iterator[str]:
         return
     for number, section in enumerate(suite.sections):
         others = (name for name in suite.areas if name != ours)
-        best = max(others, key=lambda name: suite.areas_by_task[name][number, 0], default=None)
-        if best is not None:
-            areas = [suite.area(name, task=number).text(0) for name in (ours, best)]
-            factor = suite.area(ours, best, number).text(2) if suite.areas_by_task[best][number].min() > 0 else ""
-            rows.append([section.title, areas[0], code(best), areas[1], factor])
+        best = max(others, key=lambda name: suite.areas_by_task[name][number, 0])
+        areas = [suite.area(name, task=number).text(0) for name in (ours, best)]
+        factor = suite.area(ours, best, number).text(2) if suite.areas_by_task[best][number].min() > 0 else ""
+        rows.append([section.title, areas[0], code(best), areas[1], factor])
     yield (
-        "On each task by itself, beside the best other family there. Where a family solves everything in a single call "
-        "for each block, no planner can have more."
+        "The next table has the area on each task by itself, beside that of the best other family there. A family that "
+        "solves everything in a single call for each block cannot be surpassed."
     )
     yield markdown(["task", code(ours), "best other", "its AUP", f"times that, {code(ours)}"], rows)
 
