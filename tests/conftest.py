@@ -1,5 +1,7 @@
 """For all rooms: small tensors are fastest on one thread, and no test fails because the machine is busy."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
@@ -7,6 +9,7 @@ from hypothesis import settings
 from dus.denoisers import DenoiserAround
 
 torch.set_num_threads(1)
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own, 15, starves its workers beside a second test process
 settings.register_profile("dus", deadline=None)  # a machine that does other things too is no fault of a test's
 settings.load_profile("dus")
 

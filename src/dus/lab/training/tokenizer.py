@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 VOCAB_SIZE = 2048
+PROBLEMS_PER_LEVEL = 6000
+"""Of each task, in the text that the merges are learned from."""
+
 EOS, MASK, USER, ASSISTANT = "<|endoftext|>", "<|mask|>", "<|user|>", "<|assistant|>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -34,11 +37,11 @@ _PIECES = "|".join(
 )
 
 
-def training_text(tasks: Sequence[str] = tuple(TASKS), problems_per_level: int = 6000) -> Iterator[str]:
+def training_text(tasks: Sequence[str] = tuple(TASKS)) -> Iterator[str]:
     """The text that the merges are learned from: generated problems of the tasks, and every pair of digits."""
     for task in tasks:
         for level in LEVELS:
-            for problem in islice(TASKS[task].problems(level, seed=0), problems_per_level):
+            for problem in islice(TASKS[task].problems(level, seed=0), PROBLEMS_PER_LEVEL):
                 yield f"{problem.question}\n{problem.solution}"
     for _ in range(2000):
         yield " ".join(f"{number:02d}" for number in range(100))
