@@ -8,7 +8,6 @@ demo: .venv/installed
 
 test: .venv/installed lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
-	$(BIN)/dus train --check
 
 test-sglang: .venv-sglang/installed  # in an environment of its own, since SGLang needs other versions; 6 GB
 	OMP_NUM_THREADS=1 .venv-sglang/bin/pytest tests/integrations/test_sglang.py

@@ -10,7 +10,6 @@ import torch
 import dus
 from dus.lab.language import corpus, export, train
 from dus.lab.language.corpus import Corpus, draw_masks
-from dus.lab.language.train import BatchedMuon
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +55,6 @@ def test_of_what_is_held_out_questions_and_answers_are_measured_apart(data):
     decode = Corpus(data, "cpu").tokenizer.decode
     assert decode(tokens[3][questions[3]]) == "What is 3 and 3?"
     assert decode(tokens[3][answers[3]]) == "It is 6.<|endoftext|>"
-
-
-def test_batched_muon_steps_as_torch_does():
-    torch.manual_seed(0)
-    ours = [torch.nn.Parameter(torch.randn(shape)) for shape in ((8, 16), (16, 8), (8, 16))]
-    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
-    muon, reference = BatchedMuon(ours), torch.optim.Muon(theirs, lr=0.1, momentum=0.95, weight_decay=0.01)
-    for _ in range(3):
-        for one, other in zip(ours, theirs, strict=True):
-            one.grad = torch.randn_like(one)
-            other.grad = one.grad.clone()
-        muon.step(0.1)
-        reference.step()
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, atol=0.02, rtol=0)  # Newton-Schulz runs in bfloat16
 
 
 def test_a_run_learns_is_resumed_and_becomes_a_checkpoint(data, tmp_path, monkeypatch, capsys):

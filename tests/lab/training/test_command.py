@@ -68,3 +68,8 @@ def test_two_steps_are_not_enough_to_learn(monkeypatch, tmp_path):
     learned, report = check.check(tmp_path / "run")
     assert not learned
     assert "nats a token" in report
+
+
+def test_a_minute_is_enough_to_learn(tmp_path):
+    learned, report = check.check(tmp_path / "run")
+    assert learned, report

@@ -21,7 +21,7 @@ from dus.writing.tables import filled, markdown
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from dus.lab.language.train import BatchedMuon
+    from dus.lab.training.optimizer import MuonAdamW
 
 FILE_BYTES = 15_000_000
 
@@ -55,26 +55,18 @@ def load_weights(out: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_state(
-    file: Path,
-    network: PreTrainedModel,
-    average: list[Tensor],
-    muon: BatchedMuon,
-    adamw: torch.optim.Optimizer,
-    step: int,
-    seconds: float,
+    file: Path, network: PreTrainedModel, average: list[Tensor], optimizer: MuonAdamW, step: int, seconds: float
 ) -> None:
-    """Writes the weights, their average, both optimizers' moments, the step and the seconds spent into one file."""
+    """Writes the weights, their average, the optimizer's moments, the step and the seconds spent into one file."""
     state = {f"weight.{name}": p.detach() for name, p in network.named_parameters()}
     state |= {f"average.{number}": weight for number, weight in enumerate(average)}
-    state |= {f"muon.{number}": buffer for number, buffer in enumerate(muon.buffers)}
-    for number, moments in adamw.state_dict()["state"].items():
-        state |= {f"adamw.{number}.{name}": value for name, value in moments.items()}
+    for part, held in enumerate(optimizer.state_dict()["parts"]):
+        for number, moments in held["state"].items():
+            state |= {f"moment.{part}.{number}.{name}": value for name, value in moments.items()}
     _replace(state, file, {"step": str(step), "seconds": str(seconds)})
 
 
-def load_state(
-    file: Path, network: PreTrainedModel, average: list[Tensor], muon: BatchedMuon, adamw: torch.optim.Optimizer
-) -> tuple[int, float]:
+def load_state(file: Path, network: PreTrainedModel, average: list[Tensor], optimizer: MuonAdamW) -> tuple[int, float]:
     """Takes back what `save_state` wrote; the step and the seconds."""
     state = load_file(file)
     with torch.no_grad():
@@ -82,14 +74,12 @@ def load_state(
             parameter.copy_(state[f"weight.{name}"])
         for number, weight in enumerate(average):
             weight.copy_(state[f"average.{number}"])
-        for number, buffer in enumerate(muon.buffers):
-            buffer.copy_(state[f"muon.{number}"])
-    moments: dict[int, dict[str, Tensor]] = {}
+    held = optimizer.state_dict()
     for key, value in state.items():
-        if key.startswith("adamw."):
-            _, place, name = key.split(".")
-            moments.setdefault(int(place), {})[name] = value
-    adamw.load_state_dict({"state": moments, "param_groups": adamw.state_dict()["param_groups"]})
+        if key.startswith("moment."):
+            _, part_at, number_at, name = key.split(".")
+            held["parts"][int(part_at)]["state"].setdefault(int(number_at), {})[name] = value
+    optimizer.load_state_dict(held)
     with safe_open(file, "pt") as opened:
         metadata = opened.metadata()
     return int(metadata["step"]), float(metadata["seconds"])

@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,53 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from dus.denoisers.arguments import fast_type
 from dus.lab.language.corpus import Corpus, draw_masks
 from dus.lab.language.export import load_state, save_state, save_weights
 from dus.lab.training.model import Size, autocast, build, masked_logits
-
-_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-
-
-class BatchedMuon:
-    """Muon (https://kellerjordan.github.io/posts/muon) with the step of `torch.optim.Muon`.
-
-    Matrices [r, c] of one shape are stacked, [k, r, c], and orthogonalised together. The momentum is kept in stacks.
-    """
-
-    def __init__(self, matrices: Iterable[Tensor], *, momentum: float = 0.95, weight_decay: float = 0.01) -> None:
-        shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
-        for matrix in matrices:
-            shapes[matrix.shape].append(matrix)
-        self.groups = list(shapes.values())
-        self.buffers = [torch.zeros_like(torch.stack([m.detach() for m in group])) for group in self.groups]
-        self.momentum, self.weight_decay = momentum, weight_decay
-
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Moves every matrix by its orthogonalised Nesterov momentum; the rate of tall ones grows by sqrt(r / c)."""
-        for group, buffer in zip(self.groups, self.buffers, strict=True):
-            gradient = torch.stack([m.grad for m in group if m.grad is not None])
-            buffer.lerp_(gradient, 1 - self.momentum)
-            update = orthogonal(gradient.lerp(buffer, self.momentum)).to(buffer.dtype)
-            rows, columns = buffer.shape[-2:]
-            rate = lr * max(1.0, rows / columns) ** 0.5
-            torch._foreach_mul_(group, 1 - lr * self.weight_decay)
-            torch._foreach_add_(group, list(update.unbind()), alpha=-rate)
-
-
-def orthogonal(stack: Tensor, steps: int = 5) -> Tensor:
-    """[k, r, c] with singular values near 1, in the type that `fast_type` says, by Newton-Schulz iterations."""
-    a, b, c = _NEWTON_SCHULZ
-    x = stack.to(fast_type(stack.device.type))
-    tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if tall else x
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
-
+from dus.lab.training.optimizer import MuonAdamW
 
 SIZES = {
     "tiny": Size(width=64, layers=2, heads=2, mlp=128, kv_heads=2),
@@ -102,18 +58,15 @@ class Run:
     def __init__(self, args: argparse.Namespace, corpus: Corpus) -> None:
         self.args, self.corpus, self.size = args, corpus, SIZES[args.size]
         self.network = build(self.size, corpus.tokenizer, args.seed).to(args.device)
-        matrices = [p for name, p in self.network.named_parameters() if p.ndim == 2 and ".layers." in name]
-        chosen = {id(p) for p in matrices}
-        others = [p for p in self.network.parameters() if id(p) not in chosen]
-        self.muon = BatchedMuon(matrices)
-        self.adamw = torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0)
+        matrix_rate, other_rate = RATES[args.size]
+        self.optimizer = MuonAdamW(self.network, matrix_lr=matrix_rate, other_lr=other_rate)
         self.average = [p.detach().clone() for p in self.network.parameters()]
         if args.compile:
             self.network.model.compile()
         self.step, self.spent, self.begun = 0, 0.0, time.monotonic()
         self.generator = torch.Generator(args.device).manual_seed(args.seed)
         if args.state and args.state.exists():
-            self.step, self.spent = load_state(args.state, self.network, self.average, self.muon, self.adamw)
+            self.step, self.spent = load_state(args.state, self.network, self.average, self.optimizer)
             self.generator.manual_seed(args.seed + self.step)  # other crops than those that were seen
 
     def elapsed(self) -> float:
@@ -129,12 +82,10 @@ class Run:
             loss = loss_of(self.network, tokens, masked, weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        matrix_rate, other_rate = RATES[self.args.size]
-        self.muon.step(matrix_rate * rate)
-        for group in self.adamw.param_groups:
-            group["lr"] = other_rate * rate
-        self.adamw.step()
-        self.network.zero_grad(set_to_none=True)
+        for group, highest in zip(self.optimizer.param_groups, RATES[self.args.size], strict=True):
+            group["lr"] = highest * rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         self.step += 1
         kept = min(AVERAGE, self.step / (self.step + 10))
         torch._foreach_lerp_(self.average, [p.detach() for p in self.network.parameters()], 1 - kept)
@@ -176,7 +127,7 @@ class Run:
         with self.averaged():
             save_weights(self.network, asdict(self.size), self.args.out)
         if self.args.state:
-            save_state(self.args.state, self.network, self.average, self.muon, self.adamw, self.step, self.elapsed())
+            save_state(self.args.state, self.network, self.average, self.optimizer, self.step, self.elapsed())
 
     def train(self) -> None:
         """Trains until the time is over."""
