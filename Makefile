@@ -106,7 +106,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-.venv/installed: pyproject.toml constraints.txt  # compiled is what is imported, when it is: two minutes less
+.venv/installed: pyproject.toml constraints.txt  # a module is compiled when it is first imported
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --no-compile --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@

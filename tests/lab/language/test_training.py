@@ -1,4 +1,4 @@
-"""The archive, the batches, the optimizer, a whole tiny run, its resumption and its checkpoint."""
+"""The archive, the batches, a whole tiny run, its resumption and its checkpoint."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import dus
 from dus.lab.language import corpus, export, train
@@ -74,5 +75,9 @@ def test_a_run_learns_is_resumed_and_becomes_a_checkpoint(data, tmp_path, monkey
     assert f"{log[-1]['step']:,} steps" in card
     model = dus.load(str(tmp_path / "model"))
     assert len(dus.generate(model, "What is 3 and 3?", max_new_tokens=8, block_length=8, eos="ignore").tokens[0]) == 8
+    kept = {name: tensor for name, tensor in load_file(state).items() if not name.startswith("moment.")}
+    save_file(kept, state, {"step": "1", "seconds": "1"})
+    with pytest.raises(ValueError, match="has no moments of this optimizer: begin the run anew"):
+        train.main()
     with pytest.raises(FileNotFoundError, match="holds no weights"):
         export.write(tmp_path, data, tmp_path / "none")

@@ -67,8 +67,14 @@ def save_state(
 
 
 def load_state(file: Path, network: PreTrainedModel, average: list[Tensor], optimizer: MuonAdamW) -> tuple[int, float]:
-    """Takes back what `save_state` wrote; the step and the seconds."""
+    """Takes back what `save_state` wrote; the step and the seconds.
+
+    Raises:
+        ValueError: The file has no moments of this optimizer, as one of an earlier version.
+    """
     state = load_file(file)
+    if not any(key.startswith("moment.") for key in state):
+        raise ValueError(f"{file} has no moments of this optimizer: begin the run anew, without this file")
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(state[f"weight.{name}"])
